@@ -1,0 +1,112 @@
+"""Everything that anygpu raises or warns of, and how a place in the user's source is shown."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Location:
+    """A span of the user's source: 1-based lines, 0-based columns as in ``ast``."""
+
+    filename: str
+    line: int
+    column: int
+    end_column: int
+    function: str
+
+    def render(self) -> str:
+        """The file, line, column and function, then the source line with carets under the span."""
+        head = f'File "{self.filename}", line {self.line}, column {self.column + 1}, in {self.function}'
+        source = linecache.getline(self.filename, self.line).rstrip("\n")
+        if not source:
+            return head
+        stripped = source.lstrip()
+        shift = len(source) - len(stripped)
+        # ast columns count UTF-8 bytes: carets must stand under characters
+        start = len(source.encode()[: self.column].decode(errors="ignore"))
+        end = len(source.encode()[: self.end_column].decode(errors="ignore"))
+        width = max(1, min(end, len(source)) - start)
+        return f"{head}\n    {stripped}\n    {' ' * max(0, start - shift)}{'^' * width}"
+
+
+UNKNOWN = Location("<unknown>", 0, 0, 0, "<unknown>")
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One thing wrong in a kernel: where, what, and what to do about it. ``inlined_from`` is the chain of calls, innermost first."""
+
+    location: Location
+    message: str
+    hint: str = ""
+    inlined_from: tuple[Location, ...] = ()
+
+    def render(self) -> str:
+        lines = [self.location.render(), f"  {self.message}"]
+        lines += [f"  hint: {line}" if not n else f"        {line}" for n, line in enumerate(self.hint.splitlines())]
+        lines += [f'  called from "{at.filename}", line {at.line}, in {at.function}' for at in self.inlined_from]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a runtime report of one place in the kernel needs: kept beside the code, by number."""
+
+    kind: str
+    location: tuple[str, int, int, int, str]
+    array: str = ""
+    ndim: int = 0
+    message: str = ""
+    parts: tuple[str, ...] = ()
+
+
+class AnyGPUError(Exception):
+    """Base of every exception that anygpu defines."""
+
+
+class CompileError(AnyGPUError, TypeError):
+    """A kernel that cannot be compiled. ``diagnostics`` holds all that is wrong with it; the text shows each with its source."""
+
+    def __init__(self, kernel: str, diagnostics: tuple[Diagnostic, ...]):
+        self.kernel = kernel
+        self.diagnostics = diagnostics
+        count = "1 error" if len(diagnostics) == 1 else f"{len(diagnostics)} errors"
+        super().__init__(f"{count} in kernel '{kernel}'\n\n" + "\n\n".join(d.render() for d in diagnostics))
+
+
+class ArgumentError(AnyGPUError, TypeError):
+    """An argument that a kernel cannot take: wrong count, type, dtype, byte order or protocol."""
+
+
+class ReadOnlyError(ArgumentError, ValueError):
+    """A read-only array passed to a kernel that writes it."""
+
+
+class LaunchError(AnyGPUError, ValueError):
+    """A grid, block or range that cannot be launched."""
+
+
+class KernelIndexError(AnyGPUError, IndexError):
+    """An access out of bounds inside a kernel. Nothing was written out of bounds; the other work-items ran to their end."""
+
+
+class KernelAssertionError(AnyGPUError, AssertionError):
+    """An ``assert`` that failed inside a kernel."""
+
+
+class InternalError(AnyGPUError):
+    """A fault of anygpu itself, never of the user's program. Please report it with the kernel's source."""
+
+
+class AnyGPUWarning(UserWarning):
+    """Base of every warning that anygpu gives."""
+
+
+class CacheWarning(AnyGPUWarning):
+    """The disk cache cannot be used; compiled kernels are kept in memory only."""
+
+
+class CopyWarning(AnyGPUWarning):
+    """An argument had to be copied in and out of the device for a launch."""
