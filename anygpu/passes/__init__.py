@@ -1,0 +1,1 @@
+"""Passes over KERNEL IR: functions from kernels to kernels, and analyses. Their order is ``engine/compile.py``'s."""

@@ -1,0 +1,83 @@
+"""A rough price of a kernel in vector and in scalar code, to choose between them.
+
+Gathers, scatters and atomics cost a vector machine one access a lane and the moves in and out of registers besides; loops whose
+lanes leave at different times cost all lanes the longest. A kernel made of these (a sparse matrix-vector product) runs
+faster lane by lane, where a loop is a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from anygpu.ir.kernel import (
+    Assign,
+    Atomic,
+    Block,
+    Body,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Load,
+    Op,
+    Store,
+    WarpOp,
+    While,
+    operands,
+    subexpressions,
+)  # fmt: skip
+from anygpu.ir.ops import is_expanded
+from anygpu.passes.uniformity import Shape, expression_shape
+
+_LOOP = 8.0  # turns that a loop of unknown length is taken to have
+_LANES = 8.0  # lanes that one vector instruction serves
+_GATHER = 3.0  # what a gathered lane costs, against a scalar load
+_DIVERGED = 1.6  # how much longer the longest of a strip's loops is than the mean
+_HEAVY = {"div": 8.0, "sqrt": 8.0, "floordiv": 10.0, "mod": 10.0}
+
+
+def _arithmetic(expr: Expr) -> float:
+    return sum(
+        _HEAVY.get(e.name, 30.0 if is_expanded(e.name, e.args[-1].dtype) else 1.0) for e in subexpressions(expr) if isinstance(e, Op)
+    )
+
+
+def costs(kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape]) -> tuple[float, float]:
+    """The price of one work-item in (vector, scalar) code, in scalar instructions."""
+
+    def shape(expr: Expr) -> Shape:
+        return expression_shape(expr, shapes, specials)
+
+    def body(statements: Body, weight: float, diverged: float) -> tuple[float, float]:
+        vector = scalar = 0.0
+        for stmt in statements:
+            work = sum(_arithmetic(e) for e in operands(stmt))
+            varies = any(not shape(e).uniform for e in operands(stmt))
+            vector += weight * diverged * (work / _LANES if varies else work / (2 * _LANES))
+            scalar += weight * work
+            match stmt:
+                case Load(index=index) | Store(index=index) | Atomic(index=index):
+                    shapes_here = [shape(i) for i in index]
+                    gathered = bool(index) and (any(s.stride is None for s in shapes_here) or any(s.affine for s in shapes_here[:-1]))
+                    lane = _GATHER if gathered or isinstance(stmt, Atomic) else 1 / _LANES
+                    vector += weight * diverged * lane
+                    scalar += weight
+                case WarpOp():
+                    vector += weight * 2 / _LANES
+                    scalar += weight * 1e9  # there is no warp without lanes
+                case If(then=then, orelse=orelse):
+                    for part in (then, orelse):
+                        inner = body(part, weight / 2 if orelse else weight, diverged)
+                        vector, scalar = vector + inner[0] * (2 if orelse and varies else 1), scalar + inner[1]
+                case For(body=inside) | While(body=inside):
+                    before = stmt.before if isinstance(stmt, While) else ()
+                    inner = body((*before, *inside), weight * _LOOP, diverged * (_DIVERGED if varies else 1.0))
+                    vector, scalar = vector + inner[0], scalar + inner[1] + weight * _LOOP
+                case Block(body=inside):
+                    inner = body(inside, weight, diverged)
+                    vector, scalar = vector + inner[0], scalar + inner[1]
+                case Assign():
+                    pass
+        return vector, scalar
+
+    return body(kernel.body, 1.0, 1.0)

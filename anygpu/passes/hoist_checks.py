@@ -1,0 +1,152 @@
+"""Bounds checks moved out of loops: one test before the loop chooses between a copy without checks and the loop as it was.
+
+In ``for i in range(a, b): ... x[i + 1] ...`` every access is in bounds if ``a + 1 >= 0`` and ``b + 1 <= len(x)``. Where the test fails,
+the checked loop reports the right access, so nothing is lost but the code of a second loop. Only innermost loops are copied, and only
+for tests that are the same in all lanes (or any, in scalar code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from anygpu.dtypes import bool_, int64
+from anygpu.ir.build import integer, op
+from anygpu.ir.kernel import (
+    Array,
+    Atomic,
+    Body,
+    Const,
+    Dim,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Load,
+    Op,
+    Ref,
+    Special,
+    Stmt,
+    Store,
+    While,
+    assigned,
+    subexpressions,
+    walk,
+)  # fmt: skip
+from anygpu.passes.intervals import Facts, Intervals, State, analyse, in_bounds, interval
+from anygpu.passes.rewrite import map_bodies
+from anygpu.passes.uniformity import Shape, expression_shape
+
+_STATEMENTS, _TESTS = 40, 6
+
+
+@dataclass
+class _Hoisting:
+    arrays: dict[str, Array]
+    shapes: Mapping[str, Shape]
+    specials: Mapping[tuple[str, int], Shape]
+    found: Intervals
+    scalar: bool
+
+    def body(self, body: Body) -> Body:
+        return tuple(self.statement(s) for s in body)
+
+    def statement(self, stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For) and not any(isinstance(s, For | While) for s in walk(stmt.body)):
+            state = self.found.states.get(id(stmt))
+            return stmt if state is None else self.loop(stmt, state)
+        return map_bodies(stmt, self.body)
+
+    def loop(self, stmt: For, state: State) -> Stmt:
+        statements = list(walk(stmt.body))
+        steady = isinstance(stmt.step, Const) and int(stmt.step.value) > 0
+        if not steady or len(statements) > _STATEMENTS:
+            return stmt
+        changing = {v.name for s in statements if (v := assigned(s)) is not None} | {stmt.var.name}
+        tests: list[Expr] = []
+        safe: set[int] = set()
+        for inner in statements:
+            if isinstance(inner, Load | Store | Atomic) and inner.checked and inner.index:
+                needed = self.tests(inner, stmt, changing, state)
+                merged = tests + [t for t in needed or () if t not in tests]
+                if needed is not None and len(merged) <= _TESTS:
+                    tests = merged
+                    safe.add(id(inner))
+        if not safe:
+            return stmt
+        condition: Expr = Const(True, bool_)
+        for test in tests:
+            condition = op("and", condition, test)
+        unchecked = replace(stmt, body=_unchecked(stmt.body, safe))
+        return unchecked if isinstance(condition, Const) and condition.value else If(condition, (unchecked,), (stmt,), stmt.loc)
+
+    def tests(self, access: Load | Store | Atomic, loop: For, changing: set[str], state: State) -> list[Expr] | None:
+        """What must hold before the loop for an access to be in bounds in every turn; None if that cannot be said."""
+        array = self.arrays[access.array]
+        if array.shape is not None:
+            return None  # its extents are literals: what intervals cannot prove varies
+        inside = self.found.states.get(id(access))
+        if inside is not None and in_bounds(access.index, array, inside, self.found.facts):
+            return []
+        tests: list[Expr] = []
+        for axis, index in enumerate(access.index):
+            extent = Dim(array.name, axis)
+            offset = _offset(index, loop)
+            if offset is not None:
+                low, high = self.moved(loop.start, offset, state), self.moved(loop.stop, offset, state)
+                if low is None or high is None:
+                    return None
+                tests += [*self.not_negative(low, state), op("le", high, extent)]
+            elif not _mentions(index, changing):
+                tests += [*self.not_negative(index, state), op("lt", index, extent)]
+            else:
+                return None
+        uniform = all(expression_shape(t, self.shapes, self.specials).uniform for t in tests)
+        return tests if uniform or self.scalar else None
+
+    def moved(self, expr: Expr, offset: int, state: State) -> Expr | None:
+        """``expr + offset`` if it cannot wrap."""
+        low, high = interval(expr, state, self.found.facts)
+        if low + offset < int64.minimum or high + offset > int64.maximum:
+            return None
+        return op("add", expr, integer(offset)) if offset else expr
+
+    def not_negative(self, expr: Expr, state: State) -> list[Expr]:
+        proven = interval(expr, state, self.found.facts)[0] >= 0
+        return [] if proven else [op("ge", expr, integer(0))]
+
+
+def _offset(index: Expr, loop: For) -> int | None:
+    """c, if an index is the loop's variable plus c."""
+    match index:
+        case Ref(var=var) if var == loop.var:
+            return 0
+        case Op(name="add", args=(Ref(var=var), Const(value=c))) | Op(name="add", args=(Const(value=c), Ref(var=var))) if var == loop.var:
+            return int(c)
+        case Op(name="sub", args=(Ref(var=var), Const(value=c))) if var == loop.var:
+            return -int(c)
+    return None
+
+
+def _mentions(expr: Expr, names: set[str]) -> bool:
+    return any(isinstance(e, Ref) and e.var.name in names for e in subexpressions(expr)) or any(
+        isinstance(e, Special) and e.name in ("index", "extent") for e in subexpressions(expr)
+    )
+
+
+def _unchecked(body: Body, safe: set[int]) -> Body:
+    out: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, Load | Store | Atomic) and id(stmt) in safe:
+            out.append(replace(stmt, checked=False))
+        else:
+            out.append(replace(map_bodies(stmt, lambda inner: _unchecked(inner, safe))))  # a copy of its own: analyses go by identity
+    return tuple(out)
+
+
+def hoist_checks(
+    kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], facts: Facts, scalar: bool
+) -> Kernel:  # fmt: skip
+    """``kernel`` with innermost loops doubled where one test before them makes their accesses safe."""
+    found = analyse(kernel, facts)
+    return replace(kernel, body=_Hoisting(kernel.arrays(), shapes, specials, found, scalar).body(kernel.body))
