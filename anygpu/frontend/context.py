@@ -1,0 +1,151 @@
+"""The state of lowering one kernel: variables and their types, the statements emitted so far, and the errors found.
+
+Lowering runs over the whole kernel again until no variable's type changes; only the last run's statements and errors count.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from anygpu.dtypes import DType
+from anygpu.errors import Diagnostic, Location
+from anygpu.frontend.parse import Source
+from anygpu.frontend.types import Scalar, Tuple, Type, Value, leaf_types, leaves, rebuild, type_of
+from anygpu.ir.kernel import Array, Assign, Const, Expr, Ref, Stmt, Var
+
+
+class KernelError(Exception):
+    """One thing wrong at one place; caught at the statement, so that the rest of the kernel is still checked."""
+
+    def __init__(self, message: str, hint: str = "", node: ast.AST | None = None):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.node = node
+
+
+class Unresolved(Exception):
+    """A value whose type is not known yet (a later pass will know it) or that an earlier error has spoilt."""
+
+
+@dataclass
+class Shared:
+    """What all functions of one kernel have in common during one pass of lowering."""
+
+    types: dict[tuple[str, ...], Type] = field(default_factory=dict)
+    changed: bool = False
+    unresolved: list[tuple[Scope, ast.AST, str]] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)
+    declared: list[Array] = field(default_factory=list)
+    constants: dict[int, tuple[object, Array]] = field(default_factory=dict)
+    labels: int = 0
+    range_ndim: int = 0
+    stack: list[object] = field(default_factory=list)
+    stored: set[str] = field(default_factory=set)
+
+    def begin_pass(self) -> None:
+        """Forget everything but the variables' types."""
+        self.changed = False
+        self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels = [], [], {}, [], {}, 0
+
+    def unique(self, base: str) -> str:
+        """A name that no other variable or array of the kernel has."""
+        count = self.names.get(base, 0)
+        self.names[base] = count + 1
+        return base if count == 0 else self.unique(f"{base}.{count}")
+
+    def label(self, base: str) -> str:
+        self.labels += 1
+        return f"{base}.{self.labels}"
+
+
+@dataclass(eq=False)
+class Scope:
+    """One function being lowered: the kernel, or a device function inlined at one call."""
+
+    shared: Shared
+    source: Source
+    path: tuple[str, ...]
+    called_from: tuple[Location, ...] = ()
+    bound: dict[str, Value] = field(default_factory=dict)
+    poisoned: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, tuple[Var, ...]] = field(default_factory=dict)
+    assigned: dict[str, int] = field(default_factory=dict)
+    body: list[Stmt] = field(default_factory=list)
+    return_label: str = ""
+    break_labels: list[str] = field(default_factory=list)
+    continue_labels: list[str] = field(default_factory=list)
+    used_labels: set[str] = field(default_factory=set)
+    calls: int = 0
+    contracted: bool = True
+
+    # ------------------------------------------------------------------------------------------------- statements
+
+    def emit(self, stmt: Stmt) -> None:
+        self.body.append(stmt)
+
+    @contextmanager
+    def nested(self) -> Iterator[list[Stmt]]:
+        """Collect the statements emitted inside into a new body."""
+        outer, self.body = self.body, []
+        try:
+            yield self.body
+        finally:
+            self.body = outer
+
+    def locate(self, node: ast.AST | None) -> Location:
+        return self.source.location if node is None else self.source.locate(node)
+
+    def report(self, error: KernelError, node: ast.AST) -> None:
+        """Add an error to those of the kernel, once."""
+        found = Diagnostic(self.locate(error.node or node), error.message, error.hint, self.called_from)
+        if found not in self.shared.diagnostics:
+            self.shared.diagnostics.append(found)
+
+    # -------------------------------------------------------------------------------------------------- variables
+
+    def temporary(self, dtype: DType, base: str = "t") -> Var:
+        """A new variable that nothing else names."""
+        return Var(self.shared.unique(f".{base}"), dtype)
+
+    def pin(self, expr: Expr, base: str = "t") -> Expr:
+        """``expr`` evaluated here and now: literals and temporaries as they are, anything else through a new variable."""
+        if isinstance(expr, Const) or (isinstance(expr, Ref) and expr.var.name.startswith(".")):
+            return expr
+        var = self.temporary(expr.dtype, base)
+        self.emit(Assign(var, expr))
+        return Ref(var)
+
+    def pin_value(self, value: Value) -> Value:
+        """A value whose every leaf is evaluated here."""
+        given = type_of(value)
+        if given is None:
+            return Tuple(tuple(map(self.pin_value, value.items)), value.cls, value.names) if isinstance(value, Tuple) else value
+        return rebuild(given, [self.pin(e) for e in leaves(value)])
+
+    def variable(self, name: str, given: Type) -> tuple[Var, ...]:
+        """The IR variables behind a Python variable of a type."""
+        known = self.variables.get(name)
+        if known is None:
+            known = tuple(Var(self.shared.unique(n), d) for n, d in leaf_types(given, name))
+            self.variables[name] = known
+        return known
+
+
+InlineCall = Callable[["Scope", object, Sequence[Value], dict[str, Value], ast.AST], Value]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The labels that ``break`` and ``continue`` leave."""
+
+    break_label: str
+    continue_label: str
+
+
+def scalar(expr: Expr, weak: bool = False) -> Scalar:
+    return Scalar(expr, weak)

@@ -1,0 +1,129 @@
+"""A Python function as syntax: its AST with places in the user's file, and what its free names mean."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FunctionType
+
+from anygpu.errors import UNKNOWN, CompileError, Diagnostic, Location
+
+
+class _Missing:
+    """Marks a free name that has no value."""
+
+
+MISSING = _Missing()
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One function's definition. ``line_shift`` and ``column_shift`` take AST positions to the file's."""
+
+    function: FunctionType
+    node: ast.FunctionDef
+    line_shift: int
+    column_shift: int
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def filename(self) -> str:
+        return self.function.__code__.co_filename
+
+    def locate(self, node: ast.AST) -> Location:
+        """Where ``node`` stands in the user's file."""
+        line = getattr(node, "lineno", None)
+        if line is None:
+            return self.location
+        start = getattr(node, "col_offset", 0)
+        end = getattr(node, "end_col_offset", start + 1) if getattr(node, "end_lineno", line) == line else start + 1
+        return Location(self.filename, line + self.line_shift, start + self.column_shift, end + self.column_shift, self.name)
+
+    @property
+    def location(self) -> Location:
+        """Where the function's own ``def`` stands."""
+        column = self.node.col_offset + self.column_shift
+        return Location(self.filename, self.node.lineno + self.line_shift, column, column + len("def ") + len(self.name), self.name)
+
+    def resolve(self, name: str) -> object:
+        """The object that a free name means: a closure's cell, a global, a builtin, or ``MISSING``."""
+        return resolve_name(self.function, name)
+
+
+def resolve_name(function: FunctionType, name: str) -> object:
+    """What ``name`` means inside ``function`` if it is not a local there."""
+    code = function.__code__
+    if name in code.co_freevars and function.__closure__ is not None:
+        try:
+            return function.__closure__[code.co_freevars.index(name)].cell_contents
+        except ValueError:  # a cell that is filled only later
+            return MISSING
+    if name in function.__globals__:
+        return function.__globals__[name]
+    return getattr(builtins, name, MISSING)
+
+
+@lru_cache(maxsize=1024)
+def _definition(code: CodeType) -> tuple[ast.FunctionDef, int, int]:
+    """The definition that ``code`` was compiled from, and what to add to its lines and columns to have the file's."""
+    if code.co_name == "<lambda>":
+        return _lambda(code), 0, 0
+    lines, first = inspect.getsourcelines(code)
+    text = "".join(lines)
+    # A function that stands inside something is parsed inside something: dedenting would also change its strings.
+    indented = lines[0][:1].isspace()
+    tree = ast.parse("if True:\n" + text if indented else text)
+    outer = tree.body[0]
+    node = outer.body[0] if indented and isinstance(outer, ast.If) else outer
+    if not isinstance(node, ast.FunctionDef):
+        raise OSError(f"it is {'an async function' if isinstance(node, ast.AsyncFunctionDef) else type(node).__name__}")
+    return node, first - 1 - indented, 0
+
+
+def _lambda(code: CodeType) -> ast.FunctionDef:
+    """A lambda as a function of one ``return``. Several may stand in one line: its instructions' places tell which it is."""
+    lines, _ = inspect.findsource(code)
+    tree = ast.parse("".join(lines))
+    positions = {(line, column) for line, _, column, _ in code.co_positions() if line is not None and column is not None}
+    here = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
+    chosen = [n for n in here if any((m.lineno, m.col_offset) in positions for m in ast.walk(n.body) if isinstance(m, ast.expr))]
+    inner = [n for n in chosen if not any(m is not n and isinstance(m, ast.Lambda) and m in chosen for m in ast.walk(n))]
+    if len(inner) != 1:
+        raise OSError("several lambdas stand in one place")
+    found = inner[0]
+    body = ast.copy_location(ast.Return(found.body), found.body)
+    made = ast.FunctionDef(name="<lambda>", args=found.args, body=[body], decorator_list=[], returns=None)
+    return ast.copy_location(made, found)
+
+
+def parse_function(function: Callable[..., object]) -> Source:
+    """The syntax of a Python function; raises ``CompileError`` if its source cannot be had."""
+    if not isinstance(function, FunctionType):
+        raise TypeError(f"a kernel is a plain Python function, not {type(function).__name__}")
+    code = function.__code__
+    try:
+        node, line_shift, column_shift = _definition(code)
+    except (OSError, TypeError, SyntaxError, IndentationError) as error:
+        at = Location(code.co_filename, code.co_firstlineno, 0, 0, function.__name__)
+        hint = "kernels are compiled from their source text: define them in a file or a notebook cell, not with exec() or at a bare prompt"
+        raise CompileError(
+            function.__name__, (Diagnostic(at, f"the source of '{function.__name__}' cannot be read ({error})", hint),)
+        ) from error
+    return Source(function, node, line_shift, column_shift)
+
+
+def unwrap(function: object) -> object:
+    """The plain function inside a decorated device function or kernel (anything with ``__wrapped__``)."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+__all__ = ["MISSING", "UNKNOWN", "Source", "parse_function", "resolve_name", "unwrap"]
