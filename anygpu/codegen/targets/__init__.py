@@ -1,0 +1,1 @@
+"""One file a target: intrinsics, address spaces, kernel ABI, capabilities."""
