@@ -1,0 +1,1 @@
+"""Devices, memory and launches: bytes, names and buffers, never IR."""

@@ -1,0 +1,124 @@
+"""The CPU device: launches loaded code on the calling thread and a small pool of native workers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from anygpu.errors import LaunchError
+from anygpu.runtime.loader import Program
+
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+_BYTES = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
+_POOL_RUN = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64
+)
+ERROR_WORDS = 16
+PARALLEL_NANOSECONDS = 40_000  # a launch that takes less is over before a second thread has woken
+COOPERATIVE_BYTES = 1 << 30  # what the work-items of a launch that waits for the whole grid may keep, all at once
+UNMEASURED_BLOCKS = 64  # a first launch of fewer blocks is run by one thread, and measured
+
+
+class Pool:
+    """Worker threads that wait in native code. A child process after ``fork`` starts its own at its first parallel launch."""
+
+    def __init__(self, program: Program, threads: int):
+        self.threads = threads
+        size = 128 * 8 + 16 * (threads + 1)
+        self._memory = ctypes.create_string_buffer(size + 64)
+        self.state = (ctypes.addressof(self._memory) + 63) & -64
+        self.run = _POOL_RUN(program.address("pool_run"))
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(program.address("pool_init"))(self.state)
+        start = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64)(program.address("pool_start"))
+        for index in range(1, threads):
+            if start(self.state, index):
+                self.threads = index  # the system gives no more threads: work with those there are
+                break
+
+
+class _Arena(threading.local):
+    """Memory of one launching thread: error words, and room for shared arrays and coroutine frames."""
+
+    def __init__(self) -> None:
+        self.error = (ctypes.c_int64 * ERROR_WORDS)()
+        self.error_address = ctypes.addressof(self.error)
+        self.memory = ctypes.create_string_buffer(1 << 16)
+        self.size = (1 << 16) - 64
+        self.address = (ctypes.addressof(self.memory) + 63) & -64
+
+    def reserve(self, size: int) -> int:
+        """The address of at least ``size`` bytes, aligned to 64."""
+        if size > self.size:
+            self.memory = ctypes.create_string_buffer(size + 64)
+            self.size = size
+            self.address = (ctypes.addressof(self.memory) + 63) & -64
+        return self.address
+
+
+local = _Arena()
+
+
+@dataclass(eq=False)
+class CpuKernel:
+    """Loaded code of one kernel variant. ``pace`` is its measured time a block, in nanoseconds, which decides who shares a launch."""
+
+    program: Program
+    coroutine: bool
+    grid_barrier: bool
+    shared_bytes: int
+    run: Callable[[bytes, int, int, int], None] = field(init=False)
+    run_address: int = field(init=False)
+    arena_bytes: Callable[[bytes], int] = field(init=False)
+    pace: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.run_address = self.program.address("run")
+        self.run = _RUN(self.run_address)
+        if self.coroutine:
+            self.arena_bytes = _BYTES(self.program.address("arena_bytes"))
+
+    def launch(self, args: bytes, blocks: int, shared_bytes: int, pool: Callable[[], Pool | None]) -> None:
+        """Execute blocks 0 to ``blocks``; returns when all are done. The GIL is released meanwhile."""
+        if self.coroutine:
+            size = self.arena_bytes(args)
+            if self.grid_barrier:
+                size *= blocks
+                if size > COOPERATIVE_BYTES:
+                    most = COOPERATIVE_BYTES * blocks // size
+                    raise LaunchError(f"a grid of {blocks} blocks is too large to be synchronised as a whole; about {most} would do")
+        else:
+            size = self.shared_bytes + shared_bytes
+        estimate = self.pace * blocks
+        if not self.grid_barrier and (estimate > PARALLEL_NANOSECONDS or (not self.pace and blocks >= UNMEASURED_BLOCKS)):
+            workers = pool()
+            if workers is not None and self._launch_shared(args, blocks, size, workers):
+                return
+        arena = local.reserve(size)
+        begin = time.perf_counter_ns()
+        self.run(args, 0, blocks, arena)
+        self.pace = (time.perf_counter_ns() - begin) / blocks
+
+    def _launch_shared(self, args: bytes, blocks: int, size: int, workers: Pool) -> bool:
+        """Share the blocks with the pool; False if another launch has it."""
+        stride = (size + 127) & -64
+        arena = local.reserve(stride * workers.threads)
+        share = blocks // (workers.threads * 8)
+        # pieces of a tenth of a millisecond or so balance well and cost nothing to hand out
+        piece = int(100_000 / self.pace) if self.pace else share
+        chunk = max(1, min(share, piece))
+        begin = time.perf_counter_ns()
+        if workers.run(workers.state, self.run_address, args, blocks, chunk, arena, stride):
+            return False
+        self.pace = (time.perf_counter_ns() - begin) * workers.threads / blocks
+        return True
+
+
+def cpu_count() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
