@@ -1,0 +1,132 @@
+"""anygpu: the GPU stack of Python. Kernels in plain Python, fast and safe on any device or none.
+
+    import anygpu as ag
+
+    @ag.kernel
+    def saxpy(a, x, y, out):
+        i = ag.grid(1)
+        if i < out.size:
+            out[i] = a * x[i] + y[i]
+
+    saxpy.forall(out.size)(2.0, x, y, out)
+"""
+
+# ruff: noqa: I001  (isort would give each of a hundred names its own line)
+
+from __future__ import annotations
+
+from ml_dtypes import bfloat16
+from numpy import (
+    bool_, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+)  # fmt: skip
+
+from anygpu.engine.devices import CpuDevice, devices, synchronize
+from anygpu.engine.launch import Kernel, func, kernel
+from anygpu.engine.sanitize import SanitizerError, sanitize
+from anygpu.errors import (
+    AnyGPUError, AnyGPUWarning, ArgumentError, CacheWarning, CompileError, CopyWarning, KernelAssertionError, KernelIndexError, LaunchError,
+    ReadOnlyError,
+)  # fmt: skip
+from anygpu.frontend.vocabulary import (
+    exp10,
+    activemask, all_sync, any_sync, atomic, ballot_sync, bitcast, blockDim, blockIdx, brev, cg, clz, const, cospi, eq_sync, ffs, fma, grid,
+    gridDim, gridsize, laneid, lanemask_lt, local, match_all_sync, match_any_sync, mulhi, popc, reduce_add_sync, reduce_and_sync,
+    reduce_max_sync, reduce_min_sync, reduce_or_sync, reduce_xor_sync, rsqrt, select, selp, shared, shfl_down_sync, shfl_sync, shfl_up_sync,
+    shfl_xor_sync, sinpi, syncthreads, syncthreads_and, syncthreads_count, syncthreads_or, syncwarp, threadfence, threadfence_block,
+    threadfence_system, threadIdx, warpsize,
+)  # fmt: skip
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnyGPUError",
+    "AnyGPUWarning",
+    "ArgumentError",
+    "CacheWarning",
+    "CompileError",
+    "CopyWarning",
+    "CpuDevice",
+    "Kernel",
+    "KernelAssertionError",
+    "KernelIndexError",
+    "LaunchError",
+    "ReadOnlyError",
+    "SanitizerError",
+    "activemask",
+    "all_sync",
+    "any_sync",
+    "atomic",
+    "ballot_sync",
+    "bfloat16",
+    "bitcast",
+    "blockDim",
+    "blockIdx",
+    "bool_",
+    "brev",
+    "cg",
+    "clz",
+    "complex64",
+    "complex128",
+    "const",
+    "cospi",
+    "devices",
+    "eq_sync",
+    "exp10",
+    "ffs",
+    "float16",
+    "float32",
+    "float64",
+    "fma",
+    "func",
+    "grid",
+    "gridDim",
+    "gridsize",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "kernel",
+    "laneid",
+    "lanemask_lt",
+    "local",
+    "match_all_sync",
+    "match_any_sync",
+    "mulhi",
+    "popc",
+    "reduce_add_sync",
+    "reduce_and_sync",
+    "reduce_max_sync",
+    "reduce_min_sync",
+    "reduce_or_sync",
+    "reduce_xor_sync",
+    "rsqrt",
+    "sanitize",
+    "select",
+    "selp",
+    "shared",
+    "shfl_down_sync",
+    "shfl_sync",
+    "shfl_up_sync",
+    "shfl_xor_sync",
+    "sinpi",
+    "synchronize",
+    "syncthreads",
+    "syncthreads_and",
+    "syncthreads_count",
+    "syncthreads_or",
+    "syncwarp",
+    "threadIdx",
+    "threadfence",
+    "threadfence_block",
+    "threadfence_system",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "warpsize",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    # what an editor completes: the names above, without the modules that importing them leaves here
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,280 @@
+"""The one ordered pipeline: from a Python function and argument types to loaded machine code, by way of the disk cache."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from anygpu.config import config
+from anygpu.engine.fingerprint import compiler_fingerprint, function_fingerprint
+from anygpu.errors import ReadOnlyError
+from anygpu.runtime.cache import DiskCache
+from anygpu.runtime.cpu import CpuKernel, Pool
+from anygpu.runtime.loader import Program, load
+
+if TYPE_CHECKING:
+    from anygpu.dtypes import DType
+    from anygpu.errors import Site
+    from anygpu.frontend.signature import Type
+    from anygpu.ir.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a variant is compiled for, besides the types of its arguments. ``arrangement`` and ``multiple`` describe the block:
+    the largest strip width up to 32 that divides its x extent. ``block`` gives the extents themselves to kernels with barriers, which
+    gain most from knowing them. ``small``: every array spans under 2**31 bytes and every int fits int32."""
+
+    bounds_check: bool = True
+    fastmath: bool = False
+    range_ndim: int = 0
+    arrangement: str = "aligned"
+    multiple: int = 32
+    small: bool = True
+    block: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the disk cache keeps of a variant: object code and what launches and reports need. ``words`` counts each parameter's."""
+
+    image: bytes
+    sites: tuple[Site, ...]
+    parameters: tuple[tuple[str, str, int, bool], ...]  # name, "array" or a dtype, ndim, written by the kernel
+    shared_bytes: int
+    coroutine: bool
+    grid_barrier: bool
+    declared: dict[str, tuple[int, ...]]  # the shapes of the arrays that the kernel declares
+    prints: bool
+
+
+@dataclass(eq=False)
+class Variant:
+    """A compiled, loaded variant of a kernel."""
+
+    artifact: Artifact
+    code: CpuKernel
+    from_cache: bool
+    stages: dict[str, str] = field(default_factory=dict)
+
+
+def lower(function: FunctionType, types: Sequence[Type], options: Options) -> Kernel:
+    """The verified KERNEL IR of a function, as the frontend gives it. Raises ``CompileError``, and ``ReadOnlyError`` for a write to an
+    array that is read-only by its type."""
+    from anygpu.frontend.statements import lower_kernel
+    from anygpu.ir.kernel import Array, Atomic, Store, walk
+    from anygpu.ir.verify import verify
+
+    kernel = lower_kernel(function, types, options.range_ndim)
+    fixed = {p.name for p in kernel.params if isinstance(p, Array) and not p.writeable}
+    for stmt in walk(kernel.body):
+        if isinstance(stmt, Store | Atomic) and stmt.array in fixed:
+            message = f"argument '{stmt.array}' is read-only and kernel '{kernel.name}' writes it: pass a copy"
+            raise ReadOnlyError(f"{message}\n{stmt.loc.render()}")
+    verify(kernel)
+    return kernel
+
+
+def run_passes(kernel: Kernel, fastmath: bool = False) -> Kernel:
+    """Every pass that all back ends share, in order: what the interpreter runs as the oracle, and code generation starts from."""
+    from anygpu.libm.definitions import definition
+    from anygpu.passes.contract import contract
+    from anygpu.passes.expand import expand_operations
+    from anygpu.passes.halves import widen_halves
+    from anygpu.passes.products import split_products
+    from anygpu.passes.propagate import propagate
+    from anygpu.passes.ranges import lower_ranges
+
+    kernel = split_products(propagate(lower_ranges(kernel)))
+    kernel = widen_halves(kernel)
+    kernel = contract(kernel)
+    return expand_operations(kernel, definition)
+
+
+def _strip_width(kernel: Kernel, options: Options, vector_bits: int) -> int:
+    """How many lanes one pass of the code runs.
+
+    A whole warp if the kernel can tell, one if scalar code is cheaper, else what suits the registers.
+    """
+    from anygpu.codegen.targets.cpu import has_barrier, needs_whole_warps
+    from anygpu.passes.cost import costs
+    from anygpu.passes.uniformity import Shape, uniformity
+
+    if needs_whole_warps(kernel):
+        return 32
+    if not has_barrier(kernel, "block") and not has_barrier(kernel, "grid"):
+        specials = {("thread", 0): Shape(1)}
+        vector, scalar = costs(kernel, uniformity(kernel, specials), specials)
+        if scalar < vector:
+            return 1
+    # Two registers a value leave room for a dozen values in flight; a light kernel gains from four.
+    element = max((d.bits for d in _varying_floats(kernel)), default=32)
+    preferred = max(8, min(32, vector_bits * (4 if _is_light(kernel) else 2) // max(32, element)))
+    return min(preferred, options.multiple) if options.arrangement == "aligned" else preferred
+
+
+def _varying_floats(kernel: Kernel) -> list[DType]:
+    from anygpu.ir.kernel import assigned, walk
+
+    return [v.dtype for s in walk(kernel.body) if (v := assigned(s)) is not None and v.dtype.is_float]
+
+
+def _is_light(kernel: Kernel) -> bool:
+    """Whether few vectors are alive at once, judged by the number of float variables: fewer in a loop, which keeps them all."""
+    from anygpu.ir.kernel import For, While, assigned, walk
+
+    values = {v.name for s in walk(kernel.body) if (v := assigned(s)) is not None and v.dtype.is_float}
+    return len(values) <= (4 if any(isinstance(s, For | While) for s in walk(kernel.body)) else 8)
+
+
+def compile_artifact(function: FunctionType, types: Sequence[Type], options: Options, stages: dict[str, str] | None = None) -> Artifact:
+    """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
+    from anygpu.codegen.native import compile_to_object, host_cpu
+    from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
+    from anygpu.ir.kernel import Array, Atomic, Print, Store, walk
+    from anygpu.ir.text import print_kernel
+
+    kernel = lower(function, types, options)
+    if stages is not None:
+        stages["ir"] = print_kernel(kernel)
+    final = run_passes(kernel, options.fastmath)
+    if stages is not None:
+        stages["passes"] = print_kernel(final)
+    cpu = host_cpu()
+    width = _strip_width(final, options, cpu.vector_bits)
+    arrangement = options.arrangement
+    if width == 1:
+        arrangement = "aligned"  # every block is made of whole strips of one
+    elif arrangement == "aligned" and options.multiple % width:
+        arrangement = "general"  # warp operations in a block whose x extent is no multiple of a warp
+    code = emit_cpu(final, CpuOptions(width, arrangement, options.small, options.bounds_check, cpu.mask_bits, options.block), cpu.triple)  # type: ignore[arg-type]
+    image = compile_to_object(code.text, cpu, stages)
+    written = {s.array for s in walk(kernel.body) if isinstance(s, Store | Atomic)}
+    parameters = tuple(
+        (p.name, "array", p.ndim, p.name in written) if isinstance(p, Array) else (p.name, p.dtype.name, 0, False) for p in final.params
+    )  # fmt: skip
+    declared = {a.name: a.shape for a in kernel.declared if a.shape is not None and a.shape != (0,)}
+    prints = any(isinstance(s, Print) for s in walk(kernel.body))
+    return Artifact(image, code.sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, prints)
+
+
+@functools.cache
+def disk_cache() -> DiskCache:
+    """The process's disk cache."""
+    return DiskCache.from_config(config())
+
+
+@functools.cache
+def machine_fingerprint() -> str:
+    """What distinguishes this machine's processor, without asking LLVM: so that a cached kernel starts without loading it."""
+    import platform
+
+    text = f"{platform.machine()} {platform.system()} "
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            wanted = ("model name", "flags", "Features", "CPU part", "CPU implementer")
+            lines = {line for line in file.read(16384).splitlines() if line.startswith(wanted)}
+            text += "\n".join(sorted(lines))
+    except OSError:
+        from anygpu.codegen.native import host_cpu
+
+        text += repr(host_cpu())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def variant_key(fingerprint: str, types: Sequence[Type], options: Options) -> str:
+    """The disk cache's key of a variant."""
+    text = "\n".join([fingerprint, compiler_fingerprint(), machine_fingerprint(), repr(options), *(_type_key(t) for t in types)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _type_key(given: Type) -> str:
+    from anygpu.engine.fingerprint import _Walk
+    from anygpu.frontend.signature import ConstantType, TupleType
+
+    match given:
+        case ConstantType(value=value):
+            walk = _Walk()
+            walk.value(value)
+            return "constant " + walk.digest.hexdigest()
+        case TupleType(items=items, cls=cls, names=names):
+            walk = _Walk()
+            if cls is not None:
+                walk.value(cls)
+            return f"tuple {walk.digest.hexdigest()} {names} [" + ", ".join(map(_type_key, items)) + "]"
+        case _:
+            return repr(given)
+
+
+def compile_variant(function: FunctionType, types: Sequence[Type], options: Options) -> Variant:
+    """A loaded variant, from the disk cache if it holds it."""
+    debug = config().debug
+    key = variant_key(function_fingerprint(function).digest, types, options)
+    data = None if debug else disk_cache().get(key)
+    artifact = None
+    if data is not None:
+        artifact = _unpack(data)
+    stages: dict[str, str] = {}
+    found = artifact is not None
+    if artifact is None:
+        artifact = compile_artifact(function, types, options, stages if debug else None)
+        disk_cache().put(key, pickle.dumps(artifact, protocol=5))
+    for name in ("ir", "passes", "llvm", "asm"):
+        if name in debug or (name == "passes" and "ir" in debug):
+            print(f"# {function.__name__}: {name}\n{stages.get(name, '')}", file=sys.stderr)
+    names = ("run", "arena_bytes") if artifact.coroutine else ("run",)
+    code = CpuKernel(load(artifact.image, names), artifact.coroutine, artifact.grid_barrier, artifact.shared_bytes)
+    return Variant(replace(artifact, image=b""), code, found)
+
+
+def _unpack(data: bytes) -> Artifact | None:
+    """An entry of the cache, whose digest has been checked; None if another version of this class wrote it."""
+    try:
+        found = pickle.loads(data)
+    except (AttributeError, TypeError, ImportError, pickle.UnpicklingError):
+        return None
+    return found if isinstance(found, Artifact) else None
+
+
+def native_library(name: str, text: Callable[[str], str], exports: tuple[str, ...]) -> Program:
+    """A module of the runtime's own native functions, compiled once for a machine."""
+    key = hashlib.sha256(f"{name} {compiler_fingerprint()} {machine_fingerprint()}".encode()).hexdigest()
+    image = disk_cache().get(key)
+    if image is None:
+        from anygpu.codegen.native import compile_to_object, host_cpu
+
+        image = compile_to_object(text(host_cpu().triple), host_cpu())
+        disk_cache().put(key, image)
+    return load(image, exports)
+
+
+@functools.cache
+def support_table() -> ctypes.Array[ctypes.c_void_p]:
+    """The addresses of the support functions, in the order in which kernels expect them."""
+    from anygpu.codegen.targets.cpu_support import SUPPORT_TABLE, support_ir
+
+    library = native_library("support", support_ir, SUPPORT_TABLE)
+    return (ctypes.c_void_p * len(SUPPORT_TABLE))(*(library.address(name) for name in SUPPORT_TABLE))
+
+
+@functools.cache
+def _pool_for(process: int) -> Pool | None:
+    threads = config().num_threads
+    if threads < 2 or sys.platform == "win32":
+        return None
+    from anygpu.codegen.targets.cpu_pool import pool_ir
+
+    return Pool(native_library("pool", pool_ir, ("pool_init", "pool_start", "pool_run")), threads)
+
+
+def pool() -> Pool | None:
+    """The process's worker pool; None if it computes with one thread."""
+    return _pool_for(os.getpid())

@@ -1,0 +1,532 @@
+"""Kernels as users hold them: configure, check, launch, and turn what went wrong inside into exceptions."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import inspect
+import operator
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, TypeVar, overload
+
+import numpy as np
+
+from anygpu.config import config
+from anygpu.dtypes import dtype_named
+from anygpu.engine.arguments import describe
+from anygpu.engine.compile import Options, Variant, compile_artifact, compile_variant, pool, support_table
+from anygpu.engine.fastpath import FIELDS, FLAGS, HEAD, KNOWN, FieldBytes, NativeLaunch, native_launch
+from anygpu.engine.fingerprint import function_fingerprint
+from anygpu.errors import ArgumentError, KernelAssertionError, KernelIndexError, LaunchError, Location, ReadOnlyError
+from anygpu.runtime.cpu import ERROR_WORDS, CpuKernel, local
+
+if TYPE_CHECKING:
+    from anygpu.frontend.signature import Type
+
+F = TypeVar("F", bound=Callable[..., object])
+MAXIMUM_BLOCK = 1024
+SHARED_LIMIT = 192 * 1024
+GRID_LIMITS = ((1 << 31) - 1, 65535, 65535)
+RANGE_BLOCK = 256
+PRINT_BYTES = 1 << 20
+Triple = tuple[int, int, int]
+
+@dataclass(eq=False)
+class _Plan:
+    """How to launch one variant: the packing of its words, and what it needs besides."""
+
+    variant: Variant
+    packer: struct.Struct
+    code: CpuKernel
+    static_shared: int
+    prints: bool
+    support: int
+    keep: tuple[object, ...]  # dtypes whose addresses are in the key must stay alive
+
+
+class Kernel:
+    """A kernel: configure it with ``kernel[grid, block]`` or ``kernel.forall(shape)``, then call it with its arguments.
+
+    Grid and block are ints or tuples of up to three, in the order (x, y, z). Launches on the CPU device return when the work is done.
+
+    Raises at a launch: ``CompileError`` (all that is wrong with the kernel), ``ArgumentError``, ``ReadOnlyError``, ``LaunchError``,
+    ``KernelIndexError`` (an ``IndexError``; nothing is written out of bounds) and ``KernelAssertionError``.
+    """
+
+    def __init__(self, function: FunctionType, bounds_check: bool | None = None, fastmath: bool = False):
+        if not isinstance(function, FunctionType):
+            raise TypeError(f"ag.kernel decorates a plain function, not {type(function).__name__}")
+        functools.update_wrapper(self, function)
+        self.__wrapped__ = function
+        self.bounds_check = bounds_check
+        self.fastmath = fastmath
+        self._signature = inspect.signature(function)
+        self._simple = all(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in self._signature.parameters.values())
+        self._names = tuple(self._signature.parameters)
+        for parameter in self._signature.parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(f"kernel '{function.__name__}' takes {parameter}: name its parameters; pass a tuple for many values")
+        self._plans: dict[object, _Plan] = {}
+        self._variants: dict[object, Variant] = {}
+        self._launchers: dict[object, Launcher] = {}
+        self._history: list[tuple[tuple[Type, ...], Options, bool]] = []
+
+    def __repr__(self) -> str:
+        count = f"{len(self._variants)} variant{'s' * (len(self._variants) != 1)}"
+        return f"<anygpu kernel {self.__wrapped__.__qualname__}{self._signature}, {count} compiled>"
+
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        name = self.__wrapped__.__name__
+        raise LaunchError(f"kernel '{name}' needs a launch configuration: {name}[grid, block](...) or {name}.forall(shape)(...)")
+
+    def __getitem__(self, configuration: object) -> Launcher:
+        try:
+            known = self._launchers.get(configuration)
+        except TypeError:  # a list or an array as an extent
+            known = None
+        if known is not None:
+            return known
+        launcher = self._configure(configuration)
+        return self._remember(configuration, launcher)
+
+    def _remember(self, configuration: object, launcher: Launcher) -> Launcher:
+        """Keep a configuration's launcher, which knows how to launch again quickly."""
+        if len(self._launchers) >= 256:
+            self._launchers.clear()
+        try:
+            self._launchers[configuration] = launcher
+        except TypeError:
+            return launcher
+        return launcher
+
+    def _configure(self, configuration: object) -> Launcher:
+        if not isinstance(configuration, tuple) or not 2 <= len(configuration) <= 4:
+            takes = "a grid and a block, and perhaps a stream and bytes of dynamic shared memory"
+            raise LaunchError(f"kernel[grid, block] takes {takes}, not {configuration!r}")
+        grid, block = _extents(configuration[0], "grid"), _extents(configuration[1], "block")
+        for n, limit, axis in zip(grid, GRID_LIMITS, "xyz", strict=True):
+            if n > limit:
+                raise LaunchError(f"the grid has {n} blocks along {axis}; the limit is {limit}")
+        size = block[0] * block[1] * block[2]
+        if not 1 <= size <= MAXIMUM_BLOCK:
+            raise LaunchError(f"a block of {block} has {size} work-items; it must have 1 to {MAXIMUM_BLOCK}")
+        shared = 0
+        if len(configuration) == 4:
+            shared = _count(configuration[3], "the dynamic shared memory")
+            if shared > SHARED_LIMIT:
+                raise LaunchError(f"{shared:,} bytes of dynamic shared memory were asked for; the limit is {SHARED_LIMIT:,}")
+        if len(configuration) >= 3 and configuration[2] not in (None, 0):
+            raise LaunchError(f"the CPU device has no streams: pass 0 or None, not {configuration[2]!r}")
+        return Launcher(self, grid, block, shared, ())
+
+    def forall(self, shape: int | Sequence[int]) -> Launcher:
+        """Launch over every index of ``shape``, an int or a sequence of up to 8.
+
+        ``ag.grid(n)`` then gives the index, whose last axis varies fastest.
+        """
+        try:
+            known = self._launchers.get((Kernel.forall, shape))  # never a grid's configuration
+        except TypeError:
+            known = None
+        return known if known is not None else self._remember((Kernel.forall, shape), self._range(shape))
+
+    def _range(self, shape: int | Sequence[int]) -> Launcher:
+        try:
+            extent: tuple[int, ...] = (operator.index(shape),)  # type: ignore[arg-type]
+        except TypeError:
+            try:
+                extent = tuple(operator.index(n) for n in shape)  # type: ignore[union-attr]
+            except TypeError as error:
+                raise LaunchError(f"forall takes an int or a sequence of ints, not {shape!r}") from error
+        if not 1 <= len(extent) <= 8:
+            raise LaunchError(f"forall takes 1 to 8 axes, not {len(extent)}")
+        total = 1
+        for n in extent:
+            if n < 0:
+                raise LaunchError(f"the range {extent} has a negative extent")
+            total *= n
+        if total >= 1 << 62:
+            raise LaunchError(f"the range {extent} is too large")
+        last = extent[-1]
+        rest = 1
+        for n in extent[:-2]:
+            rest *= n
+        grid = (-(-last // RANGE_BLOCK), extent[-2] if len(extent) > 1 else 1, rest)
+        return Launcher(self, grid if total else (0, 0, 0), (RANGE_BLOCK, 1, 1), 0, extent)
+
+    # --------------------------------------------------------------------------------------------------------------- launching
+
+    def _bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
+        if self._simple and not kwargs and len(args) == len(self._names):
+            return args
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(f"kernel '{self.__wrapped__.__name__}{self._signature}': {error}") from error
+        bound.apply_defaults()
+        return tuple(bound.arguments[n] for n in self._names)
+
+    def _fast_key(self, launcher: Launcher, args: tuple[object, ...]) -> tuple[object, ...]:
+        """The key of the plan for arguments that have been launched quickly before."""
+        key: list[object] = [launcher.form, launcher.block if self._has_barriers else None]
+        for value in args:
+            if isinstance(value, np.ndarray):
+                _, ndim, _, _, _, descr, flags = FIELDS.unpack_from(FieldBytes.from_address(id(value) + HEAD))
+                key.append((descr, ndim, flags & FLAGS))
+            else:
+                key.append(type(value))
+        return tuple(key)
+
+    def _launch(self, launcher: Launcher, args: tuple[object, ...]) -> None:
+        key: list[object] = [launcher.form, launcher.block if self._has_barriers else None]
+        words: list[object] = []
+        small = launcher.small
+        for value in args:
+            kind = type(value)
+            if kind is np.ndarray and KNOWN:
+                data, ndim, _, _, _, descr, flags = FIELDS.unpack_from(FieldBytes.from_address(id(value) + HEAD))
+                key.append((descr, ndim, flags & FLAGS))
+                if value.nbytes >= _SMALL_BYTES or not flags & 1:  # type: ignore[attr-defined]
+                    return self._launch_slowly(launcher, args)
+                words.append(data)
+                words += value.shape  # type: ignore[attr-defined]
+                words += value.strides  # type: ignore[attr-defined]
+            elif kind is float:
+                key.append(float)
+                words.append(value)
+            elif kind is int:
+                if not -_SMALL_BYTES <= value < _SMALL_BYTES:  # type: ignore[operator]
+                    return self._launch_slowly(launcher, args)
+                key.append(int)
+                words.append(value)
+            else:
+                return self._launch_slowly(launcher, args)
+        plan = self._plans.get(tuple(key)) if small else None
+        if plan is None:
+            return self._launch_slowly(launcher, args, tuple(key) if small else None)
+        self._execute(plan, launcher, words)
+        if launcher.blocks and not plan.prints and launcher.native is None:
+            header = plan.packer.pack(*launcher.words, 0, 0, launcher.shared, plan.support, *words, *launcher.extent)
+            first = 8 * HEADER_WORDS
+            trailer = header[first + 8 * len(words) :]
+            launcher.native = native_launch(header[:first], len(words), trailer, plan.code, launcher.blocks, launcher.shared, args)
+        return None
+
+    def _launch_slowly(self, launcher: Launcher, args: tuple[object, ...], fast_key: tuple[object, ...] | None = None) -> None:
+        """The general path: any kind of argument; compiles what is missing."""
+
+        described = [describe(value, name) for name, value in zip(self._names, args, strict=True)]
+        types = tuple(a.type for a in described)
+        checks = config().bounds_check if self.bounds_check is None else self.bounds_check
+        small = launcher.small and all(a.small for a in described)
+        options = self._options(launcher, checks, small)
+        key = (types, options)
+        variant = self._variants.get(key)
+        if variant is None:
+            variant = compile_variant(self.__wrapped__, types, options)
+            self._variants[key] = variant
+            self._history.append((types, options, variant.from_cache))
+        self._refuse_read_only(variant, described)
+        parts = [part for a in described for part in a.parts]
+        plan = _make_plan(variant, parts)
+        if fast_key is not None:
+            self._plans[fast_key] = plan
+        words: list[object] = []
+        for part, (_, kind, _, _) in zip(parts, variant.artifact.parameters, strict=False):
+            if isinstance(part, np.ndarray):
+                words.append(part.__array_interface__["data"][0])
+                words += part.shape
+                words += part.strides
+            else:
+                words.append(_scalar_word(part, kind))
+        try:
+            self._execute(plan, launcher, words)
+        finally:  # what a failed launch wrote is seen in copied arguments as in others
+            for argument in described:
+                if argument.after is not None:
+                    argument.after()
+
+    def _options(self, launcher: Launcher, checks: bool, small: bool) -> Options:
+        """What the variant for a launch is compiled for."""
+        block = launcher.block if self._has_barriers and not launcher.extent else None
+        return Options(checks, self.fastmath, len(launcher.extent), launcher.arrangement, launcher.multiple, small, block)
+
+    @functools.cached_property
+    def _has_barriers(self) -> bool:
+        """Whether the kernel may hold a barrier: its variants are then made for one block size each."""
+        return function_fingerprint(self.__wrapped__).barriers
+
+    def _refuse_read_only(self, variant: Variant, described: Sequence[object]) -> None:
+        parts = [part for a in described for part in a.parts]  # type: ignore[attr-defined]
+        for part, (name, kind, _, written) in zip(parts, variant.artifact.parameters, strict=False):
+            if kind == "array" and written and not part.flags.writeable:
+                raise ReadOnlyError(f"argument '{name}' is read-only and kernel '{self.__wrapped__.__name__}' writes it: pass a copy")
+
+    def _execute(self, plan: _Plan, launcher: Launcher, words: list[object]) -> None:
+        code = plan.code
+        error = local.error
+        buffer = _print_buffer() if plan.prints else None
+        address = ctypes.addressof(buffer) if buffer is not None else 0
+        if launcher.blocks:
+            packed = plan.packer.pack(
+                *launcher.words, local.error_address, address, launcher.shared, plan.support, *words, *launcher.extent
+            )
+            code.launch(packed, launcher.blocks, launcher.shared, pool)
+        if buffer is not None:
+            _show_prints(buffer, plan.variant, launcher)
+        if error[1]:
+            found = list(error)
+            ctypes.memset(local.error_address, 0, 8 * ERROR_WORDS)
+            raise _report(self.__wrapped__.__name__, plan.variant, launcher, found, plan, words)
+
+    # ------------------------------------------------------------------------------------------------------------------ looking
+
+    def inspect(self, *args: object, stage: str = "ir", grid: object = 1, block: object = 256, forall: object = None) -> str:
+        """The text of one stage (``ir``, ``passes``, ``llvm`` or ``asm``) of the variant that would run with these arguments."""
+
+        if stage not in ("ir", "passes", "llvm", "asm"):
+            raise ValueError(f"stage is ir, passes, llvm or asm, not {stage!r}")
+        launcher = self[grid, block] if forall is None else self.forall(forall)  # type: ignore[arg-type]
+        described = [describe(value, name) for name, value in zip(self._names, self._bind(args, {}), strict=True)]
+        checks = config().bounds_check if self.bounds_check is None else self.bounds_check
+        small = launcher.small and all(a.small for a in described)
+        options = self._options(launcher, checks, small)
+        stages: dict[str, str] = {}
+        compile_artifact(self.__wrapped__, tuple(a.type for a in described), options, stages)
+        return stages[stage]
+
+    def explain_recompile(self) -> str:
+        """Why each variant of this kernel was made: what differs from the one before it."""
+        lines = [f"kernel '{self.__wrapped__.__name__}': {len(self._history)} variant{'s' * (len(self._history) != 1)}"]
+        for n, (types, options, cached) in enumerate(self._history):
+            lines.append(f"{n + 1}. ({', '.join(map(str, types))}){' from the disk cache' if cached else ' compiled'}")
+            if n == 0:
+                lines.append("   the first launch")
+                continue
+            before_types, before_options, _ = self._history[n - 1]
+            for name, old, new in zip(self._names, before_types, types, strict=True):
+                if old != new:
+                    lines.append(f"   argument '{name}' was {old} and is {new}")
+            for field_name in ("bounds_check", "fastmath", "range_ndim", "arrangement", "multiple", "small", "block"):
+                old_value, new_value = getattr(before_options, field_name), getattr(options, field_name)
+                if old_value != new_value:
+                    lines.append(f"   {_OPTION_MEANING[field_name]} was {old_value} and is {new_value}")
+        return "\n".join(lines)
+
+
+_SMALL_BYTES = 1 << 31
+_OPTION_MEANING = {
+    "bounds_check": "bounds checking", "fastmath": "fastmath", "range_ndim": "the number of axes of the range",
+    "arrangement": "the arrangement of the block", "multiple": "the power of two (up to 32) that divides the block's x extent",
+    "block": "the block's extents (kernels with barriers are compiled for them)",
+    "small": "whether all arrays span under 2**31 bytes and all ints fit in 32 bits",
+}  # fmt: skip
+
+
+class Launcher:
+    """A kernel with its launch configuration: call it with the kernel's arguments."""
+
+    __slots__ = ("arrangement", "block", "blocks", "extent", "form", "grid", "kernel", "multiple", "native", "shared", "small", "words")
+
+    def __init__(self, kernel: Kernel, grid: Triple, block: Triple, shared: int, extent: tuple[int, ...]):
+        self.kernel = kernel
+        self.grid = grid
+        self.block = block
+        self.shared = shared
+        self.extent = extent
+        self.blocks = grid[0] * grid[1] * grid[2]
+        self.native: NativeLaunch | None = None
+        self.words = (*grid, *block)
+        self.small = all(g * b < _SMALL_BYTES for g, b in zip(grid, block, strict=True)) and all(n < _SMALL_BYTES for n in extent)
+        self.multiple = block[0] & -block[0] if block[0] & 31 else 32
+        if self.multiple >= 8:
+            self.arrangement = "aligned"
+        else:
+            self.arrangement = "line" if block[1] == 1 and block[2] == 1 else "general"
+            self.multiple = 1
+        self.form = (self.arrangement, self.multiple, len(extent))
+
+    def __repr__(self) -> str:
+        name = self.kernel.__wrapped__.__name__
+        return f"<{name}.forall({self.extent})>" if self.extent else f"<{name}[{self.grid}, {self.block}]>"
+
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        native = self.native
+        kernel = self.kernel
+        if native is not None and not kwargs:
+            outcome = native.call(native.address, args)
+            if outcome == 0:
+                return
+            self.native = None  # other arguments than last time, or an error, which the general path reports
+            if outcome == 2:
+                found = list(native.error)
+                plan = self._plan_of(args)
+                raise _report(kernel.__wrapped__.__name__, plan.variant, self, found, plan, _words_in(native, plan))
+        kernel._launch(self, kernel._bind(args, kwargs))
+
+    def _plan_of(self, args: tuple[object, ...]) -> _Plan:
+        key = self.kernel._fast_key(self, args)
+        return self.kernel._plans[key]
+
+
+# ------------------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _count(value: object, what: str) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise LaunchError(f"{what} must be an integer, not {value!r}") from error
+    if number < 0:
+        raise LaunchError(f"{what} must not be negative: {number}")
+    return number
+
+
+def _extents(value: object, what: str) -> Triple:
+    items = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if not 1 <= len(items) <= 3:
+        raise LaunchError(f"the {what} has 1 to 3 axes, not {len(items)}")
+    numbers = [_count(item, f"the {what}") for item in items]
+    return (*numbers, *(1,) * (3 - len(numbers)))  # type: ignore[return-value]
+
+
+HEADER_WORDS = 10  # what each launch's words begin with (targets.cpu.LAUNCH_WORDS)
+
+
+def _words_in(native: NativeLaunch, plan: _Plan) -> list[object]:
+    """The argument words of the last native launch."""
+    return list(plan.packer.unpack(native.words.raw[: plan.packer.size]))[HEADER_WORDS:]
+
+
+_FORMATS = {"bool": "?7x", "float16": "e6x", "float32": "f4x", "float64": "d"}
+
+
+def _make_plan(variant: Variant, parts: Sequence[object]) -> _Plan:
+    form = "=6q2QqQ"
+    for _, kind, ndim, _ in variant.artifact.parameters:
+        if kind == "array":
+            form += f"Q{2 * ndim}q"
+        elif kind in _FORMATS:
+            form += _FORMATS[kind]
+        else:
+            form += "Q" if kind in ("uint64",) else "q"
+    keep = tuple(p.dtype for p in parts if isinstance(p, np.ndarray))
+    artifact = variant.artifact
+    support = ctypes.addressof(support_table())
+    return _Plan(variant, struct.Struct(form), variant.code, artifact.shared_bytes, artifact.prints, support, keep)
+
+
+def _scalar_word(value: object, kind: str) -> object:
+    """A scalar as ``struct`` packs it for a parameter of dtype ``kind``."""
+    if kind in ("bool", "float32", "float64", "float16"):
+        return value.item() if isinstance(value, np.generic) else value
+    if kind == "bfloat16":
+        return int(np.asarray(value, dtype_named(kind).numpy).view(np.uint16))
+    return int(value)  # type: ignore[call-overload]
+
+
+def _print_buffer() -> ctypes.Array[ctypes.c_char]:
+    buffer = ctypes.create_string_buffer(PRINT_BYTES + 24)
+    struct.pack_into("=q", buffer, 8, PRINT_BYTES)
+    return buffer
+
+
+def _show_prints(buffer: ctypes.Array[ctypes.c_char], variant: Variant, launcher: Launcher) -> None:
+    """Write what work-items printed, ordered by block and work-item."""
+    raw = bytes(buffer)
+    used, capacity, dropped = struct.unpack_from("=3q", raw)
+    records: list[tuple[int, int, int, str]] = []
+    at, end = 24, 24 + min(used, capacity)
+    while at + 24 <= end:
+        site, block, thread = struct.unpack_from("=3q", raw, at)
+        if site == 0:
+            break
+        at += 24
+        text = []
+        for part in variant.artifact.sites[site - 1].parts:
+            if part[0] == "t":
+                text.append(part[1:])
+                continue
+            value = np.frombuffer(raw, dtype_named(part[1:]).numpy, 1, at)[0]
+            # ml_dtypes shows fewer digits than name a bfloat16 for sure
+            text.append(str(np.float32(value) if part[1:] == "bfloat16" else value))
+            at += 8
+        records.append((block, thread, len(records), "".join(text)))
+    for record in sorted(records):
+        print(record[3])
+    if dropped:
+        print(f"({dropped} more lines did not fit in the print buffer of {capacity} bytes)", file=sys.stderr)
+
+
+def _place(linear: int, extents: Triple) -> Triple:
+    x, rest = linear % extents[0], linear // extents[0]
+    return (x, rest % extents[1], rest // extents[1])
+
+
+def _report(name: str, variant: Variant, launcher: Launcher, found: list[int], plan: _Plan, words: list[object]) -> Exception:
+    """The exception for the first thing that went wrong in a launch."""
+    count, block, thread, site_number, ndim = found[1:6]
+    site = variant.artifact.sites[site_number]
+    loc = Location(*site.location)
+    where = f"block {_place(block, launcher.grid)}, thread {_place(thread, launcher.block)}"
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    if site.kind == "assert":
+        return KernelAssertionError(f"assertion failed in kernel '{name}': {site.message}{more}\n{loc.render()}\n  {where}")
+    index = tuple(found[6 : 6 + ndim])
+    shape = _shape_of(site.array, variant, words)
+    shown = index[0] if ndim == 1 else index
+    hint = "\n  hint: a negative index counts from the end only if it is a literal" if any(i < 0 for i in index) else ""
+    bounds = "" if shape is None else f" with shape {shape}"
+    message = f"index {shown} is out of bounds for array '{site.array}'{bounds} in kernel '{name}'{more}"
+    return KernelIndexError(f"{message}\n{loc.render()}\n  {where}{hint}")
+
+
+def _shape_of(array: str, variant: Variant, words: list[object]) -> tuple[int, ...] | None:
+    position = 0
+    for name, kind, ndim, _ in variant.artifact.parameters:
+        if name == array:
+            return tuple(words[position + 1 : position + 1 + ndim])  # type: ignore[arg-type]
+        position += 1 + 2 * ndim if kind == "array" else 1
+    return variant.artifact.declared.get(array)
+
+
+# ---------------------------------------------------------------------------------------------------------------------- decorators
+
+
+@overload
+def kernel(function: Callable[..., object]) -> Kernel: ...
+@overload
+def kernel(
+    function: None = None, *, bounds_check: bool | None = None, fastmath: bool = False
+) -> Callable[[Callable[..., object]], Kernel]: ...
+def kernel(
+    function: Callable[..., object] | None = None, *, bounds_check: bool | None = None, fastmath: bool = False
+) -> Kernel | Callable[[Callable[..., object]], Kernel]:
+    """Make a kernel of a plain Python function: what it says, one work-item does.
+
+    ``bounds_check=False`` removes the checks of array accesses; an access out of bounds is then undefined. ``fastmath=True``
+    allows approximations and reassociation; the CPU device makes no use of it yet.
+
+        >>> import numpy as np, anygpu as ag
+        >>> @ag.kernel
+        ... def double(x, out):
+        ...     i = ag.grid(1)
+        ...     if i < out.size:
+        ...         out[i] = 2 * x[i]
+        >>> out = np.zeros(4, np.float32)
+        >>> double.forall(4)(np.arange(4, dtype=np.float32), out)
+        >>> out.tolist()
+        [0.0, 2.0, 4.0, 6.0]
+    """
+    if function is None:
+        return lambda given: Kernel(given, bounds_check, fastmath)  # type: ignore[arg-type]
+    return Kernel(function, bounds_check, fastmath)  # type: ignore[arg-type]
+
+
+def func(function: F) -> F:
+    """Mark a function as one that kernels call. It stays a plain Python function; kernels inline it, as they do unmarked ones."""
+    return function
