@@ -1,0 +1,111 @@
+"""The ``anygpu`` command: what it accepts, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+import anygpu
+from anygpu.errors import AnyGPUError
+
+STAGES = {
+    "ir": "KERNEL IR, as the frontend lowers it from Python",
+    "passes": "KERNEL IR after every pass, elementary functions expanded",
+    "llvm": "optimised LLVM IR",
+    "asm": "machine code, as assembly",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments``, or the process's own, and return its exit status.
+
+    0 is success; 1 a failure, with one line on the standard error stream that says what to do; 2 arguments that it does not take.
+    """
+    try:
+        chosen = _parser().parse_args(arguments)
+    except SystemExit as end:  # argparse has printed help, the version or what is wrong
+        return end.code if isinstance(end.code, int) else 2
+    try:
+        return _run(chosen)
+    except AnyGPUError as error:
+        print(f"anygpu: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("anygpu: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # whoever reads our output has seen enough, as `head` does; nothing must be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    match chosen.command:
+        case "demo":
+            from anygpu.cli.demo import demo
+
+            return 0 if demo(chosen.out, chosen.quick, Console()) else 1
+        case "info":
+            from anygpu.cli.info import info
+
+            info(Console(), chosen.json)
+        case "inspect":
+            from anygpu.cli.inspect import Request, inspect
+
+            request = Request(chosen.kernel, chosen.stage, chosen.signature, chosen.forall, chosen.grid, chosen.block)
+            inspect(Console(), request)
+        case "cache":
+            from anygpu.cli.info import cache_clear, cache_info
+
+            (cache_clear if chosen.action == "clear" else cache_info)(Console())
+        case _:
+            _parser().print_help()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="anygpu", description="The GPU stack of Python: kernels in plain Python, on any device or none.")
+    parser.add_argument("--version", action="version", version=f"anygpu {anygpu.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    demo = commands.add_parser(
+        "demo", help="kernels at work on pictures, checked against NumPy",
+        description="Runs a photograph through a pipeline of kernels, then a fractal and two galaxies. Checks each result against NumPy, "
+        "times the two side by side, and writes pictures.",
+    )  # fmt: skip
+    demo.add_argument("--out", type=Path, default=Path("anygpu-demo"), metavar="DIR", help="folder of the pictures (default: %(default)s)")
+    demo.add_argument("--quick", action="store_true", help="smaller pictures and fewer timings")
+
+    info = commands.add_parser("info", help="devices, versions, options and the cache", description="Shows what anygpu finds here.")
+    info.add_argument("--json", action="store_true", help="as JSON, for a bug report or a program")
+
+    inspect = commands.add_parser(
+        "inspect", help="what a kernel is compiled to",
+        description="Imports a file, compiles one of its kernels for the given types and prints a stage of the compilation.",
+        epilog="A signature names the type of each argument: f32, i64, u8, bf16, c64, bool and so on are scalars; int, float and complex "
+        "Python's numbers; f32[:] and f32[:, :] arrays of one and two axes, C-contiguous unless 'strided' follows, writable unless "
+        "'readonly' follows. A kernel whose parameters are annotated with such types needs none.",
+    )  # fmt: skip
+    inspect.add_argument("kernel", metavar="FILE.py:KERNEL", help="a file, or a module's dotted name, and the kernel in it")
+    stages = "; ".join(f"{name}: {meaning}" for name, meaning in STAGES.items())
+    inspect.add_argument("--stage", choices=STAGES, default="ir", help=f"what to print (default: %(default)s). {stages}")
+    inspect.add_argument("--signature", metavar="TYPES", help='types of the arguments, such as "f32, f32[:], f32[:]"')
+    inspect.add_argument("--forall", type=_extents, metavar="N[,N...]", help="compile for a range launch over this shape")
+    inspect.add_argument("--grid", type=_extents, metavar="N[,N[,N]]", help="compile for a launch with this grid (default: 1)")
+    inspect.add_argument("--block", type=_extents, metavar="N[,N[,N]]", help="and this block (default: 256)")
+
+    cache = commands.add_parser("cache", help="the disk cache of compiled kernels", description="Shows the disk cache, or empties it.")
+    cache.add_argument("action", choices=("info", "clear"), nargs="?", default="info", help="what to do (default: %(default)s)")
+    return parser
+
+
+def _extents(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.strip("()").split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
