@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from anygpu.config import config
+from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint, function_fingerprint
 from anygpu.errors import ReadOnlyError
 from anygpu.runtime.cache import DiskCache
@@ -135,6 +136,7 @@ def _is_light(kernel: Kernel) -> bool:
     return len(values) <= (4 if any(isinstance(s, For | While) for s in walk(kernel.body)) else 8)
 
 
+@exclusive
 def compile_artifact(function: FunctionType, types: Sequence[Type], options: Options, stages: dict[str, str] | None = None) -> Artifact:
     """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
     from anygpu.codegen.native import compile_to_object, host_cpu
@@ -166,6 +168,7 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
     return Artifact(image, code.sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, prints)
 
 
+@exclusive
 @functools.cache
 def disk_cache() -> DiskCache:
     """The process's disk cache."""
@@ -214,6 +217,7 @@ def _type_key(given: Type) -> str:
             return repr(given)
 
 
+@exclusive
 def compile_variant(function: FunctionType, types: Sequence[Type], options: Options) -> Variant:
     """A loaded variant, from the disk cache if it holds it."""
     debug = config().debug
@@ -244,6 +248,7 @@ def _unpack(data: bytes) -> Artifact | None:
     return found if isinstance(found, Artifact) else None
 
 
+@exclusive
 def native_library(name: str, text: Callable[[str], str], exports: tuple[str, ...]) -> Program:
     """A module of the runtime's own native functions, compiled once for a machine."""
     key = hashlib.sha256(f"{name} {compiler_fingerprint()} {machine_fingerprint()}".encode()).hexdigest()
@@ -256,6 +261,7 @@ def native_library(name: str, text: Callable[[str], str], exports: tuple[str, ..
     return load(image, exports)
 
 
+@exclusive
 @functools.cache
 def support_table() -> ctypes.Array[ctypes.c_void_p]:
     """The addresses of the support functions, in the order in which kernels expect them."""
@@ -265,6 +271,7 @@ def support_table() -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(SUPPORT_TABLE))(*(library.address(name) for name in SUPPORT_TABLE))
 
 
+@exclusive
 @functools.cache
 def _pool_for(process: int) -> Pool | None:
     threads = config().num_threads

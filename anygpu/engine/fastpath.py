@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anygpu.engine.exclusive import exclusive
+
 if TYPE_CHECKING:
     from anygpu.runtime.cpu import CpuKernel
 
@@ -49,6 +51,7 @@ def _gil_is_held() -> bool:
     return True if enabled is None else bool(enabled())
 
 
+@exclusive
 @functools.cache
 def _native_launch() -> Callable[[int, tuple[object, ...]], int] | None:
     """The native function, tried on a tuple of known arguments first; None where Python's objects lie otherwise."""

@@ -29,6 +29,8 @@ from pathlib import Path
 
 import pytest
 
+from anygpu.config import config
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_UNTESTED = 3
@@ -160,7 +162,12 @@ def exception_named(name: str, module: types.ModuleType) -> type[BaseException]:
 @pytest.mark.parametrize("page", [page for page in PAGES if python_fences(page)], ids=name_of)
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run(name_of(page), page.read_text(encoding="utf-8"))
+    monkeypatch.setenv("ANYGPU_CACHE_DIR", str(tmp_path / "cache"))  # a page that clears the cache clears nobody else's
+    config.cache_clear()
+    try:
+        run(name_of(page), page.read_text(encoding="utf-8"))
+    finally:
+        config.cache_clear()
 
 
 UNTESTED = [(page, fence) for page in PAGES for fence in python_fences(page) if fence.notest]

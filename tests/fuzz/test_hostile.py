@@ -330,6 +330,17 @@ PROGRAMS = {
         stop = True
         thread.join()
     """,
+    "fork while another thread compiles": """
+        os.environ["ANYGPU_CACHE"] = "0"  # read at the first launch: so each process compiles, and the thread is at it when the first forks
+        thread = threading.Thread(target=right)
+        thread.start()
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if right(60) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        thread.join()
+    """,
     "leaving while the pool waits": """
         assert right()
         sys.exit(0)

@@ -1,0 +1,51 @@
+"""One thread compiles at a time, and the process does not fork meanwhile.
+
+A child of ``fork`` has only the thread that forked. A lock that another thread held at that moment, in LLVM, in llvmlite or in Python's
+import system, is never released in the child, which would then wait for ever at its first compilation. So a fork waits until
+nobody compiles.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_lock = threading.RLock()
+_PATIENCE = 30.0  # seconds; a thread that waits for the forking one must not stop it for ever
+_holds_for_fork = False
+
+
+def exclusive(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` run by one thread at a time, and never while the process forks."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _lock:
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _before_fork() -> None:
+    global _holds_for_fork
+    _holds_for_fork = _lock.acquire(timeout=_PATIENCE)
+
+
+def _after_fork_in_parent() -> None:
+    if _holds_for_fork:
+        _lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
