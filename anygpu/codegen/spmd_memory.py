@@ -14,10 +14,10 @@ from typing import Protocol
 from anygpu.codegen.atomics import emit_atomic
 from anygpu.codegen.expr import type_text
 from anygpu.codegen.lanes import Lanes, LaneValues, Mask
-from anygpu.codegen.llvm import memory_type
+from anygpu.codegen.llvm import memory_type, scalar_type
 from anygpu.dtypes import DType, Field, bool_, int64
 from anygpu.errors import Site
-from anygpu.ir.kernel import Array, Atomic, Expr, Load, Store
+from anygpu.ir.kernel import Array, Atomic, Expr, Load, Ref, Store, subexpressions
 from anygpu.passes.uniformity import UNIFORM, VARYING, Shape
 
 
@@ -47,7 +47,16 @@ class Support(Protocol):
 class MemoryAccess:
     """Emits the memory statements of one kernel."""
 
-    def __init__(self, values: LaneValues, memories: dict[str, Memory], support: Support, sites: list[Site], small: bool, checks: bool):
+    def __init__(
+        self,
+        values: LaneValues,
+        memories: dict[str, Memory],
+        support: Support,
+        sites: list[Site],
+        small: bool,
+        checks: bool,
+        from_memory: frozenset[str],
+    ):
         self.values = values
         self.w = values.w
         self.width = values.width
@@ -56,6 +65,7 @@ class MemoryAccess:
         self.sites = sites
         self.small = small
         self.checks = checks
+        self.from_memory = from_memory
         self.trash = ""  # where the stores of inactive lanes go
         self.zeros = ""  # what loads out of bounds read
 
@@ -262,6 +272,10 @@ class MemoryAccess:
         loc = stmt.loc
         return self.site(Site("index", (loc.filename, loc.line, loc.column, loc.end_column, loc.function), array.name, array.ndim))
 
+    def _loaded(self, stmt: Load | Store) -> bool:
+        """Whether an access's indices come out of memory."""
+        return any(isinstance(e, Ref) and e.var.name in self.from_memory for i in stmt.index for e in subexpressions(i))
+
     def _indices(self, index: tuple[Expr, ...]) -> list[Lanes]:
         return [self.values.evaluate(i) for i in index]
 
@@ -293,7 +307,7 @@ class MemoryAccess:
             return self._load_checked(stmt, memory, field, index, mask, kind)
         if kind == "contiguous":
             return Lanes(field.dtype, self._load_row(memory, field, index, mask if not self._safe_to_overread(memory) else None), VARYING)
-        return Lanes(field.dtype, self._gather(memory, field, index, mask), VARYING)
+        return Lanes(field.dtype, self._gather(memory, field, index, mask, self._loaded(stmt)), VARYING)
 
     def _safe_to_overread(self, memory: Memory) -> bool:
         return memory.array.space == "local"
@@ -340,7 +354,7 @@ class MemoryAccess:
         raw = (
             self._load_row_raw(memory, field, index, None)
             if kind == "contiguous"
-            else self._gather_raw(memory, field, index, safe_mask if vector is not None else None)
+            else self._gather_raw(memory, field, index, safe_mask if vector is not None else None, self._loaded(stmt))
         )
         fast_end = w.label
         w.branch(end)
@@ -408,8 +422,8 @@ class MemoryAccess:
             f"call {t} @{name}(ptr align {align} {address}, {self.values.bool_vector} {self.values.lanes_of(mask)}, {t} zeroinitializer)"
         )
 
-    def _gather(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask) -> str:
-        return self._from_memory(field.dtype, self._gather_raw(memory, field, index, mask))
+    def _gather(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask, loaded: bool) -> str:
+        return self._from_memory(field.dtype, self._gather_raw(memory, field, index, mask, loaded))
 
     def _pointers(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask, otherwise: str) -> str:
         """The addresses of all lanes; those of inactive lanes are ``otherwise``, so that every lane may be touched without a branch."""
@@ -423,7 +437,55 @@ class MemoryAccess:
             f"select {self.values.bool_vector} {self.values.lanes_of(mask)}, <{self.width} x ptr> {pointers}, <{self.width} x ptr> {spare}"
         )
 
-    def _gather_raw(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask) -> str:
+    def _row_test(self, memory: Memory, field: Field, index: list[Lanes], loaded: bool) -> tuple[str, list[str]] | None:
+        """Whether lanes that could be anywhere are in a row after all, and lane 0's indices; None if it is not worth asking.
+
+        ``x[i ^ 64]``, ``x[i - i % 32]`` and a view's ``x[i]``, whose stride only the launch knows, mostly are; and a gather costs several
+        times what a row and this test cost. Indices that come out of memory are not asked.
+        """
+        free = [axis for axis, value in enumerate(index) if not value.shape.uniform]
+        plain = memory.array.itemsize == field.dtype.itemsize and memory.array.space != "local"
+        if len(free) != 1 or not plain or self.width < 8:
+            return None
+        w, axis = self.w, free[0]
+        value, stride = index[axis], memory.strides[axis]
+        varying = value.shape == VARYING
+        reach = (1 if varying else value.shape.stride or 0) * (stride if isinstance(stride, int) else memory.array.itemsize)
+        if (varying and loaded) or reach != memory.array.itemsize:
+            return None
+        tests = [] if isinstance(stride, int) else [w.emit(f"icmp eq i64 {stride}, {memory.array.itemsize}")]
+        firsts = [self._index_scalar(v, v.text) if v.shape != VARYING else "" for v in index]
+        if varying:
+            t = type_text(value.dtype, self.width)
+            first = w.emit(f"extractelement {t} {value.text}, i64 0")
+            scalar = scalar_type(value.dtype)
+            row = w.emit(f"add {t} {self.values.splat(first, scalar)}, {self.values.lane_numbers(value.dtype)}")
+            equal = w.emit(f"icmp eq {t} {value.text}, {row}")
+            tests.append(w.emit(f"icmp eq i{self.width} {w.emit(f'bitcast {self.values.bool_vector} {equal} to i{self.width}')}, -1"))
+            firsts[axis] = self._index_scalar(value, first)
+        test = tests[0] if len(tests) == 1 else w.emit(f"and i1 {tests[0]}, {tests[1]}")
+        return test, firsts
+
+    def _gather_raw(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask, loaded: bool = True) -> str:
+        """The elements of all lanes; a row if they turn out to be one."""
+        row = self._row_test(memory, field, index, loaded) if mask is None else None
+        if row is None:
+            return self._gather_lanes(memory, field, index, mask)
+        w = self.w
+        test, firsts = row
+        in_row, spread, end = w.fresh("in_row"), w.fresh("spread"), w.fresh("gathered")
+        t = f"<{self.width} x {memory_type(field.dtype)}>"
+        w.branch_if(test, in_row, spread, likely=True)
+        w.block(in_row)
+        together = w.emit(f"load {t}, ptr {self._address(memory, firsts, field)}, align {self._align(memory, field)}")
+        w.branch(end)
+        w.block(spread)
+        apart = self._gather_lanes(memory, field, index, None)
+        w.branch(end)
+        w.block(end)
+        return w.emit(f"phi {t} [ {together}, %{in_row} ], [ {apart}, %{spread} ]")
+
+    def _gather_lanes(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask) -> str:
         pointers = self._pointers(memory, field, index, mask, self.zeros)
         t = f"<{self.width} x {memory_type(field.dtype)}>"
         name = f"llvm.masked.gather.v{self.width}{_suffix(field.dtype)}.v{self.width}p0"
@@ -447,7 +509,7 @@ class MemoryAccess:
             return
         vector = self._to_memory(field.dtype, self.values.vector(value))
         if not checked:
-            self._store_fast(memory, field, index, vector, mask, kind)
+            self._store_fast(memory, field, index, vector, mask, kind, self._loaded(stmt))
             return
         scalar, varying = self._in_bounds(memory, index)
         ok = scalar
@@ -458,7 +520,7 @@ class MemoryAccess:
         fast, slow, end = w.fresh("fast"), w.fresh("slow"), w.fresh("stored")
         w.branch_if(ok, fast, slow, likely=True)
         w.block(fast)
-        self._store_fast(memory, field, index, vector, mask, kind)
+        self._store_fast(memory, field, index, vector, mask, kind, self._loaded(stmt))
         w.branch(end)
         w.block(slow)
         if self._masks_well(mask, field, kind):
@@ -475,11 +537,26 @@ class MemoryAccess:
         w.branch(end)
         w.block(end)
 
-    def _store_fast(self, memory: Memory, field: Field, index: list[Lanes], vector: str, mask: Mask, kind: str) -> None:
+    def _store_fast(
+        self, memory: Memory, field: Field, index: list[Lanes], vector: str, mask: Mask, kind: str, loaded: bool = True
+    ) -> None:
         w = self.w
         t = f"<{self.width} x {memory_type(field.dtype)}>"
         align = self._align(memory, field)
-        if kind == "gather":
+        row = self._row_test(memory, field, index, loaded) if kind == "gather" and mask is None else None
+        if row is not None:
+            test, firsts = row
+            in_row, spread, end = w.fresh("in_row"), w.fresh("spread"), w.fresh("scattered")
+            w.branch_if(test, in_row, spread, likely=True)
+            w.block(in_row)
+            w.do(f"store {t} {vector}, ptr {self._address(memory, firsts, field)}, align {align}")
+            w.branch(end)
+            w.block(spread)
+            self._store_fast(memory, field, index, vector, mask, "scatter")
+            w.branch(end)
+            w.block(end)
+            return
+        if kind in ("gather", "scatter"):
             pointers = self._pointers(memory, field, index, mask, self.trash)
             name = f"llvm.masked.scatter.v{self.width}{_suffix(field.dtype)}.v{self.width}p0"
             w.module.declare(f"void @{name}({t}, <{self.width} x ptr>, {self.values.bool_vector})")

@@ -88,13 +88,14 @@ def run_passes(kernel: Kernel, fastmath: bool = False) -> Kernel:
     """Every pass that all back ends share, in order: what the interpreter runs as the oracle, and code generation starts from."""
     from anygpu.libm.definitions import definition
     from anygpu.passes.contract import contract
+    from anygpu.passes.dead import remove_dead
     from anygpu.passes.expand import expand_operations
     from anygpu.passes.halves import widen_halves
     from anygpu.passes.products import split_products
     from anygpu.passes.propagate import propagate
     from anygpu.passes.ranges import lower_ranges
 
-    kernel = split_products(propagate(lower_ranges(kernel)))
+    kernel = split_products(remove_dead(propagate(lower_ranges(kernel))))
     kernel = widen_halves(kernel)
     kernel = contract(kernel)
     return expand_operations(kernel, definition)

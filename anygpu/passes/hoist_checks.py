@@ -34,8 +34,8 @@ from anygpu.ir.kernel import (
     walk,
 )  # fmt: skip
 from anygpu.passes.intervals import Facts, Intervals, State, analyse, in_bounds, interval
-from anygpu.passes.rewrite import map_bodies
-from anygpu.passes.uniformity import Shape, expression_shape
+from anygpu.passes.rewrite import map_bodies, rename
+from anygpu.passes.uniformity import Shape, expression_shape, single_assignment_locals
 
 _STATEMENTS, _TESTS = 40, 6
 
@@ -47,6 +47,8 @@ class _Hoisting:
     specials: Mapping[tuple[str, int], Shape]
     found: Intervals
     scalar: bool
+    locals: set[str]
+    copies: int = 0
 
     def body(self, body: Body) -> Body:
         return tuple(self.statement(s) for s in body)
@@ -77,8 +79,17 @@ class _Hoisting:
         condition: Expr = Const(True, bool_)
         for test in tests:
             condition = op("and", condition, test)
-        unchecked = replace(stmt, body=_unchecked(stmt.body, safe))
+        unchecked = self.renamed(replace(stmt, body=_unchecked(stmt.body, safe)))
         return unchecked if isinstance(condition, Const) and condition.value else If(condition, (unchecked,), (stmt,), stmt.loc)
+
+    def renamed(self, loop: For) -> For:
+        """A copy of a loop with names of its own for what lives in it, so that every variable is still assigned once."""
+        self.copies += 1
+        inside = {v.name for s in (loop, *walk(loop.body)) if (v := assigned(s)) is not None} & self.locals
+        names = {name: f"{name}.unchecked{self.copies}" for name in inside}
+        (copy,) = rename((loop,), names)
+        assert isinstance(copy, For)
+        return copy
 
     def tests(self, access: Load | Store | Atomic, loop: For, changing: set[str], state: State) -> list[Expr] | None:
         """What must hold before the loop for an access to be in bounds in every turn; None if that cannot be said."""
@@ -149,4 +160,5 @@ def hoist_checks(
 ) -> Kernel:  # fmt: skip
     """``kernel`` with innermost loops doubled where one test before them makes their accesses safe."""
     found = analyse(kernel, facts)
-    return replace(kernel, body=_Hoisting(kernel.arrays(), shapes, specials, found, scalar).body(kernel.body))
+    hoisting = _Hoisting(kernel.arrays(), shapes, specials, found, scalar, single_assignment_locals(kernel))
+    return replace(kernel, body=hoisting.body(kernel.body))

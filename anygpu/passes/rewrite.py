@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from anygpu.ir.kernel import (
@@ -20,10 +20,13 @@ from anygpu.ir.kernel import (
     Load,
     Op,
     Print,
+    Ref,
     Stmt,
     Store,
+    Var,
     WarpOp,
     While,
+    assigned,
 )  # fmt: skip
 
 Rewrite = Callable[[Expr], Expr]
@@ -86,3 +89,28 @@ def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
 def rewrite_body(body: Body, rule: Rewrite) -> Body:
     """Every expression of a body rewritten by ``rule``."""
     return tuple(map_bodies(map_operands(s, lambda e: rewrite_expression(e, rule)), lambda b: rewrite_body(b, rule)) for s in body)
+
+
+def set_variable(stmt: Stmt, var: Var) -> Stmt:
+    """A statement that sets ``var`` in place of the variable that it sets."""
+    match stmt:
+        case Assign() | Load() | WarpOp() | For() | Atomic() | Barrier():
+            return replace(stmt, var=var)
+        case _:
+            return stmt
+
+
+def rename(body: Body, names: Mapping[str, str]) -> Body:
+    """A body with variables renamed, where they are set and where they are read."""
+
+    def rule(expr: Expr) -> Expr:
+        if isinstance(expr, Ref) and expr.var.name in names:
+            return Ref(Var(names[expr.var.name], expr.var.dtype))
+        return expr
+
+    out: list[Stmt] = []
+    for stmt in body:
+        changed = map_bodies(map_operands(stmt, lambda e: rewrite_expression(e, rule)), lambda inner: rename(inner, names))
+        var = assigned(stmt)
+        out.append(set_variable(changed, Var(names[var.name], var.dtype)) if var is not None and var.name in names else changed)
+    return tuple(out)

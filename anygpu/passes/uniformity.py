@@ -3,6 +3,9 @@
 Each variable gets a shape: ``UNIFORM`` (the same in all active lanes), affine (lane ``l`` holds ``base + l*stride``, in the
 arithmetic of its dtype), or ``VARYING``. The lanes that are active when the kernel starts count as all.
 
+Integers also have an alignment: ``thread.x`` of a strip of 32 begins at a multiple of 32, so ``thread.x // 32`` is uniform,
+``thread.x % 32`` and ``thread.x ^ 64`` are affine.
+
 A variable assigned where only some lanes are active varies, unless it lives and dies there: one assignment, and every
 read after it inside the same list of statements.
 """
@@ -38,14 +41,20 @@ from anygpu.ir.kernel import (
     children,
     operands,
     subexpressions,
+    walk,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """``stride`` is 0 for uniform, n for affine, None for varying."""
+    """``stride`` is 0 for uniform, n for affine, None for varying. Shapes are equal if their strides are.
+
+    ``align`` is a power of two that divides lane 0's value, ``span`` the distance that the lanes cover, rounded up to a power of two.
+    """
 
     stride: int | None
+    align: int = field(default=1, compare=False)
+    span: int = field(default=1, compare=False)
 
     @property
     def uniform(self) -> bool:
@@ -55,18 +64,41 @@ class Shape:
     def affine(self) -> bool:
         return self.stride is not None and self.stride != 0
 
+    def stays_within(self, window: int) -> bool:
+        """Whether all lanes lie in one window of ``window`` values, which begins at a multiple of it."""
+        return self.stride is not None and self.stride >= 0 and self.span <= self.align and window % self.span == 0
+
+
+_MOST = 1 << 16  # alignment beyond this makes no difference
+
+
+def consecutive(lanes: int) -> Shape:
+    """``lanes`` values in a row, of which the first is a multiple of their number."""
+    return Shape(1, lanes & -lanes, 1 << (lanes - 1).bit_length())
+
+
+def _form(stride: int, align: int, span: int) -> Shape:
+    """A shape with its numbers within bounds, which an analysis that goes round loops needs to come to an end."""
+    return Shape(stride, min(align, _MOST), min(span, 2 * _MOST) if stride else 1)
+
+
+def _alignment(value: int) -> int:
+    return min(value & -value, _MOST) if value else _MOST
+
 
 UNIFORM, VARYING = Shape(0), Shape(None)
 Shapes = Mapping[str, Shape]
 
 
 def join(a: Shape, b: Shape) -> Shape:
-    return a if a == b else VARYING
+    return Shape(a.stride, min(a.align, b.align), max(a.span, b.span)) if a == b else VARYING
 
 
 def expression_shape(expr: Expr, variables: Shapes, specials: Mapping[tuple[str, int], Shape]) -> Shape:
     """The shape of an expression, given its variables' and the specials' (those not named are uniform)."""
     match expr:
+        case Const(value=value, dtype=dtype) if dtype.is_integer:
+            return Shape(0, _alignment(int(value)))
         case Const() | Dim():
             return UNIFORM
         case Ref(var=var):
@@ -75,36 +107,74 @@ def expression_shape(expr: Expr, variables: Shapes, specials: Mapping[tuple[str,
             return specials.get((name, axis), UNIFORM)
         case Cast(arg=arg, dtype=dtype):
             shape = expression_shape(arg, variables, specials)
+            integers = dtype.is_integer and arg.dtype.is_integer
             if shape.uniform:
-                return UNIFORM
+                return shape if integers else UNIFORM
             # Cutting high bits keeps the form; widening would not if the narrow value wrapped between two lanes.
-            narrower = dtype.is_integer and arg.dtype.is_integer and dtype.bits <= arg.dtype.bits
-            return shape if shape.affine and narrower else VARYING
+            return shape if shape.affine and integers and dtype.bits <= arg.dtype.bits else VARYING
         case Bitcast(arg=arg):
             return UNIFORM if expression_shape(arg, variables, specials).uniform else VARYING
         case Op(name=name, args=args, dtype=dtype):
             shapes = [expression_shape(a, variables, specials) for a in args]
-            if all(s.uniform for s in shapes):
-                return UNIFORM
-            if dtype.is_integer and None not in (s.stride for s in shapes):
-                strides = [s.stride or 0 for s in shapes]
-                match name:
-                    case "add":
-                        return Shape(strides[0] + strides[1])
-                    case "sub":
-                        return Shape(strides[0] - strides[1])
-                    case "neg":
-                        return Shape(-strides[0])
-                    case "mul":
-                        for this, other in ((0, 1), (1, 0)):
-                            factor = args[other]
-                            if isinstance(factor, Const) and abs(strides[this] * int(factor.value)) < 1 << 20:
-                                return Shape(strides[this] * int(factor.value))
-                    case "shl":
-                        amount = args[1]
-                        if isinstance(amount, Const) and 0 <= int(amount.value) < 16:
-                            return Shape(strides[0] << int(amount.value))
-            return VARYING
+            regular = dtype.is_integer and all(s.stride is not None for s in shapes)
+            found = _integer_shape(name, args, shapes) if regular else None
+            if found is not None:
+                return found
+            return UNIFORM if all(s.uniform for s in shapes) else VARYING
+
+
+def _integer_shape(name: str, args: tuple[Expr, ...], shapes: list[Shape]) -> Shape | None:
+    """The shape of an integer operation on uniform and affine operands, if it is more than uniform or varying."""
+    strides = [s.stride or 0 for s in shapes]
+    least = min(s.align for s in shapes)
+    span = max(s.span for s in shapes)
+    match name:
+        case "add":
+            return _form(strides[0] + strides[1], least, _span(strides[0] + strides[1], strides, span))
+        case "sub":
+            return _form(strides[0] - strides[1], least, _span(strides[0] - strides[1], strides, span))
+        case "neg":
+            return _form(-strides[0], least, span)
+        case "mul" if shapes[0].uniform and shapes[1].uniform:
+            return _form(0, shapes[0].align * shapes[1].align, 1)
+    constants = [int(a.value) if isinstance(a, Const) else None for a in args]
+    if len(args) != 2:
+        return None
+    if name == "mul":
+        for this, other in ((0, 1), (1, 0)):
+            factor = constants[other]
+            if factor is not None and abs(strides[this] * factor) < 1 << 20:
+                size = 1 << max(0, abs(factor) - 1).bit_length()
+                return _form(strides[this] * factor, shapes[this].align * _alignment(factor), shapes[this].span * size)
+    amount = constants[1]
+    if amount is None:
+        if name in ("or", "xor") and constants[0] is not None:
+            return _integer_shape(name, args[::-1], shapes[::-1])
+        if name == "and" and constants[0] is not None:
+            return _integer_shape(name, args[::-1], shapes[::-1])
+        return None
+    shape = shapes[0]
+    match name:
+        case "shl" if 0 <= amount < 16:
+            return _form(strides[0] << amount, shape.align << amount, shape.span << amount)
+        case "shr" if 0 <= amount < 16 and shape.stays_within(1 << amount):
+            return UNIFORM
+        case "floordiv" if amount > 0 and shape.stays_within(amount):
+            return UNIFORM
+        case "mod" if amount > 0 and shape.stays_within(amount):
+            return _form(shape.stride, min(shape.align, _alignment(amount)), shape.span)
+        case "and" if shape.stays_within(_alignment(amount)):
+            return _form(0, _alignment(amount), 1)
+        case "and" if shape.stays_within(_MOST) and amount & (shape.span - 1) == shape.span - 1:
+            return shape
+        case ("or" | "xor") if shape.stays_within(_alignment(amount)):
+            return _form(shape.stride, min(shape.align, _alignment(amount)), shape.span)
+    return None
+
+
+def _span(stride: int, strides: list[int], span: int) -> int:
+    """The span of a sum: that of its one affine part, or a bound for two."""
+    return span if 0 in strides or stride == 0 else 2 * span
 
 
 def loop_shape(loop: For, bounds: list[Shape]) -> Shape:
@@ -112,7 +182,9 @@ def loop_shape(loop: For, bounds: list[Shape]) -> Shape:
     row, whether active or not, if the step is a known positive one (code generation ends a lane whose next step would wrap)."""
     start, stop, step = bounds
     steady = isinstance(loop.step, Const) and 0 < int(loop.step.value) < 1 << 31
-    return start if start.affine and stop.uniform and step.uniform and steady else VARYING
+    if not (start.affine and stop.uniform and step.uniform and steady):
+        return VARYING
+    return Shape(start.stride, min(start.align, step.align), start.span)
 
 
 @dataclass
@@ -133,7 +205,7 @@ class _Analysis:
         old = self.shapes.get(name)
         new = shape if old is None else join(old, shape)
         # a variable that starts as zero and is read before it is set is covered by `locals` and the join with zero below
-        if new != old:
+        if old is None or (new, new.align, new.span) != (old, old.align, old.span):
             self.shapes[name] = new
             self.changed = True
 
@@ -228,6 +300,24 @@ def single_assignment_locals(kernel: Kernel) -> set[str]:
     return {
         name for name, at in homes.items() if len(at) == 1 and name not in early and all(at[0] in path for path in reads.get(name, []))
     }  # fmt: skip
+
+
+def from_memory(kernel: Kernel) -> frozenset[str]:
+    """Variables whose values come out of memory or from other lanes, directly or through assignments."""
+    found: set[str] = set()
+    before = -1
+    while len(found) != before:
+        before = len(found)
+        for stmt in walk(kernel.body):
+            match stmt:
+                case Load(var=var) | WarpOp(var=var):
+                    found.add(var.name)
+                case Atomic(var=var) if var is not None:
+                    found.add(var.name)
+                case Assign(var=var, value=value):
+                    if any(isinstance(e, Ref) and e.var.name in found for e in subexpressions(value)):
+                        found.add(var.name)
+    return frozenset(found)
 
 
 def uniformity(kernel: Kernel, specials: Mapping[tuple[str, int], Shape]) -> dict[str, Shape]:

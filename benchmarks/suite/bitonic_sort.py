@@ -26,31 +26,32 @@ def check(result: dict[str, np.ndarray], expected: dict[str, np.ndarray], p: Pro
 def anygpu(p: Problem, kit) -> Prepared:
     ag = kit.ag
 
+    # Steps over a stride of a warp or more go through shared memory, the shorter ones stay in registers and use shuffles.
     @kit.kernel
     def bitonic(x, out):
         part = ag.shared.array(SIZE, np.float32)
         thread, block = ag.threadIdx.x, ag.blockIdx.x
-        part[thread] = x[block, thread]
-        part[thread + SIZE // 2] = x[block, thread + SIZE // 2]
+        value = x[block, thread]
         size = 2
         while size <= SIZE:
+            up = (thread & size) == 0
             stride = size // 2
-            while stride > 0:
+            while stride >= 32:
+                part[thread] = value
                 ag.syncthreads()
-                low = 2 * thread - (thread & (stride - 1))
-                high = low + stride
-                a, b = part[low], part[high]
-                if (a > b) == ((low & size) == 0):
-                    part[low] = b
-                    part[high] = a
+                other = part[thread ^ stride]
+                value = min(value, other) if ((thread & stride) == 0) == up else max(value, other)
+                ag.syncthreads()
                 stride //= 2
+            for near in (16, 8, 4, 2, 1):
+                if near <= stride:
+                    other = ag.shfl_xor_sync(0xFFFFFFFF, value, near)
+                    value = min(value, other) if ((thread & near) == 0) == up else max(value, other)
             size *= 2
-        ag.syncthreads()
-        out[block, thread] = part[thread]
-        out[block, thread + SIZE // 2] = part[thread + SIZE // 2]
+        out[block, thread] = value
 
     x, out = p["x"], empty(p["x"].shape, np.float32)
-    return Prepared(lambda: bitonic[p.blocks, SIZE // 2](x, out), lambda: {"out": out})
+    return Prepared(lambda: bitonic[p.blocks, SIZE](x, out), lambda: {"out": out})
 
 
 def opencl(p: Problem, kit) -> Prepared:

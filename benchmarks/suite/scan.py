@@ -29,18 +29,18 @@ def anygpu(p: Problem, kit) -> Prepared:
 
     @kit.kernel
     def scan(x, out):
-        part = ag.shared.array(SIZE, np.int32)
+        sums = ag.shared.array(SIZE // 32, np.int32)
         thread, block = ag.threadIdx.x, ag.blockIdx.x
         value = x[block, thread]
-        part[thread] = value
-        distance = 1
-        while distance < SIZE:
-            ag.syncthreads()
-            if thread >= distance:
-                value += part[thread - distance]
-            ag.syncthreads()
-            part[thread] = value
-            distance *= 2
+        for distance in (1, 2, 4, 8, 16):
+            before = ag.shfl_up_sync(0xFFFFFFFF, value, distance)
+            if ag.laneid >= distance:
+                value += before
+        if ag.laneid == 31:
+            sums[thread // 32] = value
+        ag.syncthreads()
+        for warp in range(thread // 32):
+            value += sums[warp]
         out[block, thread] = value
 
     x, out = p["x"], empty(p["x"].shape, np.int32)

@@ -43,7 +43,7 @@ from anygpu.passes.intervals import Facts
 from anygpu.passes.narrow import narrow
 from anygpu.passes.propagate import propagate
 from anygpu.passes.regions import plan_regions
-from anygpu.passes.uniformity import UNIFORM, VARYING, Shape, single_assignment_locals, uniformity
+from anygpu.passes.uniformity import UNIFORM, VARYING, Shape, consecutive, from_memory, single_assignment_locals, uniformity
 
 LAUNCH_WORDS = ("grid_x", "grid_y", "grid_z", "block_x", "block_y", "block_z", "error", "print", "shared_bytes", "support")
 
@@ -109,8 +109,11 @@ class Emission:
         self.grid_barrier = has_barrier(kernel, "grid")
         self.sync_slots = ""
         width = options.width
-        thread = VARYING if options.arrangement == "general" else Shape(1)
-        self.special_shapes: dict[tuple[str, int], Shape] = {("thread", 0): thread, ("lane", 0): Shape(1)}
+        thread = VARYING if options.arrangement == "general" else consecutive(width)
+        self.special_shapes: dict[tuple[str, int], Shape] = {("thread", 0): thread, ("lane", 0): Shape(1, 32, 32)}
+        if options.arrangement == "aligned":
+            known = options.block[0] if options.block is not None else width
+            self.special_shapes[("block_dim", 0)] = Shape(0, known & -known)
         if options.arrangement == "general":
             self.special_shapes |= {("thread", 1): VARYING, ("thread", 2): VARYING}
         if width == 1:
@@ -142,7 +145,9 @@ class Emission:
         machine = Machine(width, self.options.mask_bits)
         self.values = LaneValues(self.w, machine, shapes, frozenset(single_assignment_locals(self.kernel)))
         self.values.special_shapes = special_shapes
-        self.memory = MemoryAccess(self.values, self.memories, self, self.sites, self.options.small, self.options.bounds_check)
+        self.memory = MemoryAccess(
+            self.values, self.memories, self, self.sites, self.options.small, self.options.bounds_check, from_memory(self.kernel)
+        )
         self.spmd = Spmd(self.kernel, self.values, self.memory, self.barrier, self.print)
 
     # ------------------------------------------------------------------------------------------------------------- reports
