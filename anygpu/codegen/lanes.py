@@ -13,6 +13,7 @@ from anygpu.codegen.expr import constant_text, emit_bitcast, emit_cast, emit_ope
 from anygpu.codegen.llvm import Writer, literal, scalar_type
 from anygpu.dtypes import DType, bool_, int64
 from anygpu.ir.kernel import Bitcast, Cast, Const, Dim, Expr, Op, Ref, Special, Var
+from anygpu.passes.intervals import Intervals
 from anygpu.passes.uniformity import UNIFORM, VARYING, Shape, expression_shape
 
 Mask = str | None  # a mask vector (see LaneValues), or None where every lane of the strip is active
@@ -48,6 +49,7 @@ class LaneValues:
         self.specials: dict[tuple[str, int], Lanes] = {}
         self.special_shapes: dict[tuple[str, int], Shape] = {}
         self.dims: dict[tuple[str, int], str] = {}
+        self.found: Intervals | None = None
         self.slots: dict[str, str] = {}
         self.parameters: dict[str, Lanes] = {}
         self.initial: list[str] = []
@@ -269,6 +271,14 @@ class LaneValues:
                     return self._affine_test({"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}[name], b, a)
         return None
 
+    def may_wrap(self, expr: Expr, stride: int) -> bool:
+        """Whether an affine value may wrap between the lanes of a strip."""
+        if self.found is None or not expr.dtype.is_integer:
+            return True
+        low, high = self.found.anywhere(expr)
+        reach = (self.width - 1) * stride
+        return min(low, low + reach) < expr.dtype.minimum or max(high, high + reach) > expr.dtype.maximum
+
     def _affine_test(self, name: str, varying: Expr, fixed: Expr) -> tuple[str, str]:
         w = self.w
         value, limit = self.evaluate(varying), self.evaluate(fixed).text
@@ -276,11 +286,13 @@ class LaneValues:
         first = value.text
         last = w.emit(f"add {t} {first}, {(self.width - 1) * (value.shape.stride or 0)}")
         rising = (value.shape.stride or 0) > 0
-        wraps = w.emit(f"icmp {sign}{'gt' if rising else 'lt'} {t} {first}, {last}")
         # the lane in which the comparison is hardest, and the one in which it is easiest
         hardest, easiest = (last, first) if (name in ("lt", "le")) == rising else (first, last)
         holds_in_all = w.emit(f"icmp {sign}{name} {t} {hardest}, {limit}")
         holds_in_any = w.emit(f"icmp {sign}{name} {t} {easiest}, {limit}")
+        if not self.may_wrap(varying, value.shape.stride or 0):
+            return holds_in_all, holds_in_any
+        wraps = w.emit(f"icmp {sign}{'gt' if rising else 'lt'} {t} {first}, {last}")
         return w.emit(f"and i1 {holds_in_all}, {w.emit(f'xor i1 {wraps}, true')}"), w.emit(f"or i1 {holds_in_any}, {wraps}")
 
 

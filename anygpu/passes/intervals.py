@@ -1,7 +1,7 @@
 """Which values integer variables can have at each statement: intervals, refined by guards and widened in loops.
 
 (P. Cousot and R. Cousot, "Abstract interpretation: a unified lattice model for static analysis of programs", 1977.)
-Besides intervals it keeps what guards prove of array extents: ``i < x.shape[0]`` where that is a comparison with a variable.
+Besides intervals it keeps what guards prove of array extents: ``i < x.shape[0] - 1`` shows that ``x[i + 1]`` ends where ``x`` does.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from anygpu.ir.kernel import (
     Var,
     WarpOp,
     While,
+    subexpressions,
 )  # fmt: skip
 
 Interval = tuple[int, int]
@@ -48,12 +49,16 @@ class Facts:
     block: tuple[int, int, int] | None = None
 
 
+Below = tuple[Expr, str, int, int]
+
+
 @dataclass
 class State:
-    """What is known where a statement stands: intervals of integer variables, and (value, array, axis) for each ``value < extent``."""
+    """What is known where a statement stands: intervals of integer variables, and (value, array, axis, offset) for each
+    ``value + offset < extent``."""
 
     intervals: dict[str, Interval]
-    below: frozenset[tuple[Expr, str, int]]
+    below: frozenset[Below]
 
     def copy(self) -> State:
         return State(dict(self.intervals), self.below)
@@ -178,6 +183,10 @@ class Intervals:
     states: dict[int, State] = field(default_factory=dict)
     totals: dict[str, Interval] = field(default_factory=dict)
 
+    def anywhere(self, expr: Expr) -> Interval:
+        """An interval that holds every value of an integer expression, wherever in the kernel it stands."""
+        return interval(expr, State(self.totals, frozenset()), self.facts)
+
 
 class _Analysis:
     def __init__(self, kernel: Kernel, facts: Facts):
@@ -190,7 +199,7 @@ class _Analysis:
         if not var.dtype.is_integer:
             return
         state.intervals[var.name] = value
-        state.below = frozenset(f for f in state.below if f[0] != Ref(var))
+        state.below = frozenset(f for f in state.below if not _mentions(f[0], var))
         totals = self.result.totals
         totals[var.name] = hull(totals.get(var.name, (0, 0)), value)
 
@@ -206,9 +215,10 @@ class _Analysis:
         match stmt:
             case Assign(var=var, value=value):
                 if var.dtype.is_integer:
-                    facts = {f for f in state.below if f[0] == value}
+                    base, moved = position(value, state, self.facts)
+                    facts = {f for f in state.below if f[0] == base and not _mentions(base, var)}
                     self.set(state, var, interval(value, state, self.facts))
-                    state.below |= frozenset((Ref(var), array, axis) for _, array, axis in facts)
+                    state.below |= frozenset((Ref(var), array, axis, offset - moved) for _, array, axis, offset in facts)
             case Load(var=var) | WarpOp(var=var):
                 self.set(state, var, whole(var.dtype) if var.dtype.is_integer else (0, 0))
             case Atomic(var=var) | Barrier(var=var):
@@ -240,8 +250,9 @@ class _Analysis:
         else:
             values = hull(start, stop)
         self.set(state, stmt.var, values)
-        if isinstance(stmt.stop, Dim) and step[0] > 0:
-            state.below |= {(Ref(stmt.var), stmt.stop.array, stmt.stop.axis)}
+        extent, offset = position(stmt.stop, state, self.facts)
+        if isinstance(extent, Dim) and step[0] > 0:
+            state.below |= {(Ref(stmt.var), extent.array, extent.axis, -offset)}
         return self.body(stmt.body, state)
 
     def while_turn(self, stmt: While, state: State) -> State | None:
@@ -291,13 +302,26 @@ def _widen(old: State, new: State) -> State:
     return State(widened, new.below)
 
 
-def _key(expr: Expr) -> Expr | None:
-    """The variable or position behind an expression, through widening casts."""
-    while isinstance(expr, Cast) and expr.dtype.is_integer and expr.arg.dtype.is_integer:
-        if not inside(whole(expr.arg.dtype), whole(expr.dtype)):
-            break
-        expr = expr.arg
-    return expr if isinstance(expr, Ref | Special) else None
+def _mentions(expr: Expr, var: Var) -> bool:
+    return any(isinstance(e, Ref) and e.var == var for e in subexpressions(expr))
+
+
+def position(expr: Expr, state: State, facts: Facts) -> tuple[Expr, int]:
+    """``base`` and ``c`` for an expression that is surely ``base + c``: without widening casts, and without sums that could wrap."""
+    match expr:
+        case Cast(arg=arg, dtype=dtype) if dtype.is_integer and arg.dtype.is_integer and inside(whole(arg.dtype), whole(dtype)):
+            return position(arg, state, facts)
+        case Op(name="add", args=(arg, Const(value=c))) | Op(name="add", args=(Const(value=c), arg)):
+            constant = int(c)
+        case Op(name="sub", args=(arg, Const(value=c))):
+            constant = -int(c)
+        case _:
+            return expr, 0
+    low, high = interval(arg, state, facts)
+    if not (expr.dtype.is_integer and inside((low + constant, high + constant), whole(expr.dtype))):
+        return expr, 0
+    base, moved = position(arg, state, facts)
+    return base, moved + constant
 
 
 _NEGATED = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le", "eq": "ne", "ne": "eq"}
@@ -319,12 +343,14 @@ def refine(state: State, cond: Expr, holds: bool, facts: Facts) -> State:
 
 
 def _compare(state: State, relation: str, left: Expr, right: Expr, facts: Facts) -> None:
-    key = _key(left)
-    if key is None or not key.dtype.is_integer:
+    if not left.dtype.is_integer:
         return
-    if relation == "lt" and isinstance(right, Dim):
-        state.below |= {(key, right.array, right.axis)}
-    if not isinstance(key, Ref):
+    key, moved = position(left, state, facts)
+    if relation in ("lt", "le"):
+        extent, offset = position(right, state, facts)
+        if isinstance(extent, Dim):
+            state.below |= {(key, extent.array, extent.axis, moved - offset - (relation == "le"))}
+    if not isinstance(key, Ref) or moved:
         return
     low, high = state.intervals.get(key.var.name, whole(key.dtype))
     other = interval(right, state, facts)
@@ -365,8 +391,8 @@ def in_bounds(index: tuple[Expr, ...], array: Array, state: State, facts: Facts)
             if high >= array.shape[axis]:
                 return False
             continue
-        key = _key(expr)
-        if key is None or (key, array.name, axis) not in state.below:
+        base, moved = position(expr, state, facts)
+        if not any(f[:3] == (base, array.name, axis) and f[3] >= moved for f in state.below):
             return False
     return bool(index) or array.ndim == 0
 

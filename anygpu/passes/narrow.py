@@ -12,7 +12,7 @@ from dataclasses import replace
 from anygpu.dtypes import int32, int64
 from anygpu.ir.build import cast, op
 from anygpu.ir.kernel import Assign, Atomic, Bitcast, Body, Cast, Const, Expr, For, Kernel, Load, Op, Ref, Stmt, Store, Var, walk
-from anygpu.passes.intervals import INT32, Facts, Intervals, State, analyse, in_bounds, inside, interval
+from anygpu.passes.intervals import INT32, Intervals, State, in_bounds, inside, interval
 from anygpu.passes.rewrite import map_bodies, map_operands
 from anygpu.passes.uniformity import VARYING, Shape, expression_shape
 
@@ -120,7 +120,6 @@ def _assigned(kernel: Kernel, found: Intervals) -> list[Var]:
     return [v for name, v in plain.items() if name not in other]
 
 
-def narrow(kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], facts: Facts) -> Kernel:
-    """``kernel`` with varying integers in 32 bits where that is exact, and proven accesses unchecked."""
-    found = analyse(kernel, facts)
+def narrow(kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], found: Intervals) -> Kernel:
+    """``kernel`` with varying integers in 32 bits where that is exact, and proven accesses unchecked. ``found`` is its own analysis."""
     return replace(kernel, body=_Narrowing(kernel, shapes, specials, found).body(kernel.body))

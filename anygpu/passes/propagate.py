@@ -34,7 +34,7 @@ from anygpu.ir.ops import is_expanded
 from anygpu.passes.rewrite import map_bodies, map_operands, rewrite_expression
 from anygpu.passes.uniformity import single_assignment_locals
 
-_BOOL_LIMIT = 6
+_BOOL_LIMIT, _EXTENT_LIMIT = 6, 2
 
 
 class _Propagation:
@@ -53,6 +53,8 @@ class _Propagation:
     def stable(self, expr: Expr) -> bool:
         """Whether an expression is cheap and has the same value wherever its variables are in reach."""
         operations = 0
+        # sums of extents are computed once for the launch, and analyses should see which extent it is
+        of_extents = not any(isinstance(part, Ref | Special) for part in subexpressions(expr))
         for part in subexpressions(expr):
             match part:
                 case Ref(var=var):
@@ -69,7 +71,8 @@ class _Propagation:
                     pass
                 case _:
                     return False
-        return operations <= (max(self.limit, _BOOL_LIMIT) if expr.dtype is bool_ else self.limit)
+        limit = max(self.limit, _EXTENT_LIMIT) if of_extents else self.limit
+        return operations <= (max(self.limit, _BOOL_LIMIT) if expr.dtype is bool_ else limit)
 
     def replaced(self, expr: Expr) -> Expr:
         return rewrite_expression(expr, lambda e: self.values.get(e.var.name, e) if isinstance(e, Ref) else e)

@@ -162,13 +162,13 @@ def _integer_shape(name: str, args: tuple[Expr, ...], shapes: list[Shape]) -> Sh
         case "floordiv" if amount > 0 and shape.stays_within(amount):
             return UNIFORM
         case "mod" if amount > 0 and shape.stays_within(amount):
-            return _form(shape.stride, min(shape.align, _alignment(amount)), shape.span)
+            return _form(strides[0], min(shape.align, _alignment(amount)), shape.span)
         case "and" if shape.stays_within(_alignment(amount)):
             return _form(0, _alignment(amount), 1)
         case "and" if shape.stays_within(_MOST) and amount & (shape.span - 1) == shape.span - 1:
             return shape
         case ("or" | "xor") if shape.stays_within(_alignment(amount)):
-            return _form(shape.stride, min(shape.align, _alignment(amount)), shape.span)
+            return _form(strides[0], min(shape.align, _alignment(amount)), shape.span)
     return None
 
 

@@ -61,6 +61,14 @@ class Case:
     seed: int
 
 
+# Positions, and what alignment makes of them: some are the same in all lanes of a warp, some count on with the lanes, some do neither.
+POSITIONS = (
+    "i", "t", "ag.threadIdx.x", "ag.blockIdx.x", "ag.blockDim.x", "ag.laneid", "i", "t",
+    "(t // 32)", "(i // 8)", "(t % 32)", "(i % 12)", "(i & 31)", "(i & -32)", "(t & 8)", "(t ^ 32)", "(i ^ 5)", "(i | 64)", "(t >> 5)",
+    "(2 * i // 64)", "((3 * t - 32) // 96)", "((t + 7) // 32)", "((-t) // 32)", "((t << 2) & 127)",
+)  # fmt: skip
+
+
 @dataclass
 class Writer:
     """Grows one kernel."""
@@ -152,7 +160,7 @@ class Writer:
         if kind == 5:
             return Expression(str(self.pick((0.0, 1.0, 0.5, -2.5, 3.25, 1e10, 0.1))), float64, weak=True)
         if kind == 6:
-            return Expression(self.pick(("i", "t", "ag.threadIdx.x", "ag.blockIdx.x", "ag.blockDim.x", "ag.laneid")), int64)
+            return Expression(self.pick(POSITIONS), int64)
         return self.load(0)
 
     def binary(self, depth: int) -> Expression:
@@ -218,7 +226,8 @@ class Writer:
             return str(self.pick((0, -1, size // 2)))
         if kind == 3:
             return f"i * {self.pick((1, 2, 3, -1))} + {self.pick((0, 1, -1, 5))}"
-        return self.pick(("i", "t", "i + 1", f"{size - 1} - i", "np.int32(i)", "np.uint8(i)"))
+        rows = ("i ^ 8", "i ^ 32", "(i & -16) + 3", "i - i % 8")  # a warp's worth, or one place for several lanes
+        return self.pick(("i", "t", "i + 1", f"{size - 1} - i", "np.int32(i)", "np.uint8(i)", *rows))
 
     def load(self, depth: int) -> Expression:
         if not self.inputs:

@@ -39,7 +39,7 @@ from anygpu.ir.kernel import (
     walk,
 )
 from anygpu.passes.hoist_checks import hoist_checks
-from anygpu.passes.intervals import Facts
+from anygpu.passes.intervals import Facts, Intervals, analyse
 from anygpu.passes.narrow import narrow
 from anygpu.passes.propagate import propagate
 from anygpu.passes.regions import plan_regions
@@ -123,12 +123,14 @@ class Emission:
             # the last strip may be partial; the guard is one scalar comparison for the others
             body = (If(op("lt", Special("thread", 0), Special("block_dim", 0)), body),)
         self.kernel = Kernel(kernel.name, kernel.params, kernel.declared, body, 0, kernel.loc)
+        self.found: Intervals | None = None
         if options.small:
             facts = Facts(options.small, options.block)
             shapes = uniformity(self.kernel, self.special_shapes)
             if options.bounds_check:
                 self.kernel = hoist_checks(self.kernel, shapes, self.special_shapes, facts, width == 1)
-            self.kernel = narrow(self.kernel, shapes, self.special_shapes, facts)
+            self.found = analyse(self.kernel, facts)
+            self.kernel = narrow(self.kernel, shapes, self.special_shapes, self.found)
             if barriers:
                 self.kernel = propagate(self.kernel, 6)  # a position is cheaper to compute again than to keep from region to region
         self.plan = plan_regions(self.kernel) if barriers else None
@@ -145,6 +147,7 @@ class Emission:
         machine = Machine(width, self.options.mask_bits)
         self.values = LaneValues(self.w, machine, shapes, frozenset(single_assignment_locals(self.kernel)))
         self.values.special_shapes = special_shapes
+        self.values.found = self.found
         self.memory = MemoryAccess(
             self.values, self.memories, self, self.sites, self.options.small, self.options.bounds_check, from_memory(self.kernel)
         )
@@ -402,25 +405,38 @@ class Emission:
         return False
 
     def _lane_by_lane(self, block: tuple[str, str, str]) -> None:
-        """The whole kernel for each lane of the strip in turn, with branches in place of masks."""
-        vector, width = (self.values, self.memory, self.spmd), self.options.width
-        memories, position, first = dict(self.memories), dict(self.values.specials), self.first_thread
-        dims = self.values.dims
+        """Call the whole kernel for each lane of the strip in turn, with branches in place of masks.
+
+        It is a function of its own, so that what it needs takes no registers from the loop over whole strips.
+        """
+        position = [self.values.specials[("thread", axis)].text for axis in range(3)]
+        given = (self.linear_block, *block, *position, self.first_thread)
+        self.w.do(f"call void @by_lane(ptr %args, ptr %arena, {', '.join(f'i64 {text}' for text in given)})")
+        names = ("%linear", "%bx", "%by", "%bz", "%tx", "%ty", "%tz", "%first")
+        outer = (self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread)
+        memories = dict(self.memories)
+        self.w = Writer(self.module)
+        self.words, self.scalars = {}, []
         self._build(1, {})
-        self.values.dims = dims
+        self.load_words(self.w.entry)
         self.declare_arrays("%arena", 1)
+        self.linear_block = "%linear"
 
         def lane(number: str) -> None:
-            self.first_thread = self.w.emit(f"add i64 {first}, {number}")
-            thread = [position[("thread", axis)] for axis in range(3)]
-            x = self.w.emit(f"add i64 {thread[0].text}, {number}")
-            self.define_positions(block, [Lanes(int64, x, UNIFORM), thread[1], thread[2]])
+            self.first_thread = self.w.emit(f"add i64 %first, {number}")
+            x = self.w.emit(f"add i64 %tx, {number}")
+            self.define_positions(("%bx", "%by", "%bz"), [Lanes(int64, text, UNIFORM) for text in (x, "%ty", "%tz")])
             self.strip_body(self.kernel.body, None)
 
-        self.count(str(width), "0", lane)
-        self.values, self.memory, self.spmd = vector
+        self.count(str(self.options.width), "0", lane)
+        self.w.do("ret void")
+        parameters = ", ".join(f"i64 {name}" for name in names)
+        self.module.definitions["@by_lane"] = (
+            f"define internal void @by_lane(ptr %args, ptr noalias %arena, {parameters}) noinline cold {{\n{self.w.body()}\n}}"
+        )
+        self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread = outer
+        self.memories.clear()
         self.memories.update(memories)
-        self.first_thread = first
 
     def blocks(self, body: Callable[[str, tuple[str, str, str]], None]) -> None:
         """Walk the blocks from ``begin`` to ``end``: the position is divided out once and counted on from there."""
