@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anygpu.codegen.lanes import ZERO, Lanes, LaneValues, Mask
+from anygpu.codegen.spmd_copies import begin_copies, end_copies
 from anygpu.codegen.spmd_memory import MemoryAccess
 from anygpu.codegen.spmd_warp import warp_operation
 from anygpu.dtypes import int64
@@ -365,11 +366,18 @@ class Spmd:
     def counted_loop(self, stmt: For, mask: Mask) -> After:
         values = self.values
         bounds = [values.evaluate(e) for e in (stmt.start, stmt.stop, stmt.step)]
+        if exits(stmt.body):
+            return self._loop_of(bounds, stmt)(stmt, bounds, mask)
+        tables = begin_copies(self.memory, stmt, bounds, mask)
+        after = self._loop_of(bounds, stmt)(stmt, bounds, mask)
+        end_copies(self.memory, tables)
+        return after
+
+    def _loop_of(self, bounds: list[Lanes], stmt: For) -> Callable[[For, list[Lanes], Mask], After]:
+        """How a counted loop is emitted: by whether its bounds and its variable are uniform, affine or varying."""
         if all(b.shape.uniform for b in bounds):
-            return self._uniform_loop(stmt, bounds, mask)
-        if values.shapes.get(stmt.var.name, UNIFORM).affine:
-            return self._affine_loop(stmt, bounds, mask)
-        return self._varying_loop(stmt, bounds, mask)
+            return self._uniform_loop
+        return self._affine_loop if self.values.shapes.get(stmt.var.name, UNIFORM).affine else self._varying_loop
 
     def _affine_loop(self, stmt: For, bounds: list[Lanes], mask: Mask) -> After:
         """Lanes that start in a row and step together, as in a grid-stride loop: whole strips run unmasked, the last turns masked."""

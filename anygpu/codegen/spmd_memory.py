@@ -8,7 +8,7 @@ loop over the lanes does what each lane may do and records the first that went o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from anygpu.codegen.atomics import emit_atomic
@@ -66,6 +66,7 @@ class MemoryAccess:
         self.small = small
         self.checks = checks
         self.from_memory = from_memory
+        self.copies: dict[str, tuple[str, ...]] = {}  # tables that take the places of a shared array (see spmd_copies)
         self.trash = ""  # where the stores of inactive lanes go
         self.zeros = ""  # what loads out of bounds read
 
@@ -631,7 +632,13 @@ class MemoryAccess:
         private = memory.array.space in ("shared", "local")  # a block runs on one thread: its memory needs no lock
 
         def act(lane: str, scalars: list[str]) -> None:
-            address = self._lane_address(memory, scalars, field, lane)
+            tables = self.copies.get(stmt.array, ()) if lane.isdigit() else ()
+            place = replace(memory, address=tables[int(lane) % len(tables)]) if tables else memory
+            address = self._lane_address(place, scalars, field, lane)
+            if private:
+                # Put into a register of its own by an empty piece of assembly. AMD's Zen guesses which store a load depends on from the
+                # registers of its address; ``incl (base, index, 4)`` with the same two each time made it guess wrong: five times as slow.
+                address = w.emit(f'call ptr asm "", "=r,0"(ptr {address})')
             old = emit_atomic(w, stmt.op, field.dtype, address, [read(lane) for read in readers], private)
             if result:
                 if field.dtype is bool_:

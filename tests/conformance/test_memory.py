@@ -446,3 +446,59 @@ def test_local_arrays_outlive_barriers():
         found = check(keep, Grid(2, block), x, np.zeros(n))
         t = np.arange(n) % block
         assert np.array_equal(found.args[1], x * 10 + 2 + x + np.where(t % 2, 3, 4))
+
+
+@pytest.mark.parametrize("block", (32, 64, 256, (16, 16), 100), ids=str)
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.int64], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("length", [0, 300, 3000])
+def test_loops_that_count_into_a_shared_table(block, dtype, length):
+    """Long ones count into copies of the table; some elements lie outside it, and some are taken away again."""
+
+    @ag.kernel
+    def histogram(data, counts):
+        bins = ag.shared.array(40, dtype)
+        t, n = linear(), threads()
+        for k in range(t, 40, n):
+            bins[k] = k
+        ag.syncthreads()
+        for i in range(t, data.size, 32):
+            ag.atomic.add(bins, data[i], 3)
+            ag.atomic.sub(bins, data[i] // 2, 1)
+        for i in range(data.size // 10):
+            ag.atomic.add(bins, data[i] // 2, t)
+        ag.syncthreads()
+        for k in range(t, 40, n):
+            counts[k] = bins[k]
+
+    data = (np.arange(length) * 7 % 40).astype(np.int8)
+    if length:
+        data[length // 2 :] = 5
+    outside = check(histogram, Grid(1, block), np.append(data, np.int8(81)), np.zeros(40, dtype))
+    assert outside.error is not None
+    inside = check(histogram, Grid(1, block), data, np.zeros(40, dtype))
+    expected = np.arange(40)
+    half = np.bincount(data[: length // 10] // 2, minlength=40)
+    for t in range(size_of(block)):
+        expected += 3 * np.bincount(data[t::32], minlength=40) - np.bincount(data[t::32] // 2, minlength=40) + half * t
+    assert np.array_equal(inside.args[1], expected.astype(dtype))
+
+
+@pytest.mark.parametrize("block", (32, 128, (16, 4), 45), ids=str)
+@pytest.mark.parametrize("view", [np.s_[:, :], np.s_[3:, 5:-5], np.s_[:, ::2], np.s_[:, ::-1], np.s_[::2, 1:]], ids=str)
+def test_rows_that_only_the_launch_knows(block, view):
+    """Views whose last axis may be in a row, and indices that are computed."""
+
+    @ag.kernel
+    def shift(x, out):
+        t = linear()
+        for r in range(x.shape[0]):
+            for c in range(t, x.shape[1], threads()):
+                out[r, c] = x[r, c ^ 1 if (c ^ 1) < x.shape[1] else c] + x[r, (c & -32) + c % 32] - x[r, c - c % 8]
+
+    x = np.random.default_rng(3).integers(0, 1000, (12, 300)).astype(np.float32)
+    given = x[view]
+    out = np.zeros_like(x)[view]
+    found = check(shift, Grid(1, block), given, out)
+    c = np.arange(given.shape[1])
+    flipped = np.where((c ^ 1) < given.shape[1], c ^ 1, c)
+    assert np.array_equal(found.args[1], given[:, flipped] + given - given[:, c - c % 8])
