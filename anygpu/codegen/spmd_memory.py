@@ -350,15 +350,19 @@ class MemoryAccess:
         return mask is not None and kind == "contiguous" and field.dtype.itemsize in (4, 8)
 
     def _active_inside(self, memory: Memory, index: list[Lanes], mask: str) -> str:
-        """Whether every active lane of a row is in bounds."""
-        w, width = self.w, self.width
+        """Whether every active lane of a row is in bounds, from scalars: the lanes from the end of the row on must not be active."""
+        w = self.w
+        bits = self.lane_bits(mask)
         inside = ""
         for value, extent in zip(index, memory.extents, strict=True):
-            text = self._resize(self.values.vector(value), value.dtype.bits, 64)
-            limit = self.values.vector(Lanes(int64, extent, UNIFORM))
-            test = w.emit(f"icmp ult <{width} x i64> {text}, {limit}")
-            inside = test if not inside else w.emit(f"and <{width} x i1> {inside}, {test}")
-        return self._none_fails(inside, mask)
+            first = self.scalar_index(value, value.text)
+            test = w.emit(f"icmp ult i64 {first}, {extent}")
+            if value.shape.affine:
+                room = w.call("i64", "llvm.umin.i64", f"i64 {w.emit(f'sub i64 {extent}, {first}')}, i64 63", "i64, i64")
+                none_beyond = w.emit(f"icmp eq i64 {w.emit(f'lshr i64 {bits}, {room}')}, 0")
+                test = w.emit(f"and i1 {test}, {none_beyond}")
+            inside = test if not inside else w.emit(f"and i1 {inside}, {test}")
+        return inside
 
     def _lane_address(self, memory: Memory, scalars: list[str], field: Field, lane: str) -> str:
         address = self._address(memory, scalars, field)
