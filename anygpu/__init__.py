@@ -20,9 +20,15 @@ from numpy import (
     bool_, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
 )  # fmt: skip
 
-from anygpu.engine.devices import CpuDevice, devices, synchronize
+from anygpu import errors
+from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
 from anygpu.engine.launch import Kernel, func, kernel
 from anygpu.engine.sanitize import SanitizerError, sanitize
+from anygpu.runtime.base import Parameter
+from anygpu.runtime.memory import Buffer, MemoryPool
+from anygpu.runtime.arguments import LocalMemory
+from anygpu.runtime.program import LaunchConfig, ObjectCode, Program, launch
+from anygpu.runtime.stream import Event, Graph, Stream
 from anygpu.errors import (
     AnyGPUError, AnyGPUWarning, ArgumentError, CacheWarning, CompileError, CopyWarning, KernelAssertionError, KernelIndexError, LaunchError,
     ReadOnlyError,
@@ -42,16 +48,26 @@ __all__ = [
     "AnyGPUError",
     "AnyGPUWarning",
     "ArgumentError",
+    "Buffer",
     "CacheWarning",
     "CompileError",
     "CopyWarning",
-    "CpuDevice",
+    "Device",
+    "Event",
+    "Graph",
     "Kernel",
     "KernelAssertionError",
     "KernelIndexError",
+    "LaunchConfig",
     "LaunchError",
+    "LocalMemory",
+    "MemoryPool",
+    "ObjectCode",
+    "Parameter",
+    "Program",
     "ReadOnlyError",
     "SanitizerError",
+    "Stream",
     "activemask",
     "all_sync",
     "any_sync",
@@ -69,8 +85,10 @@ __all__ = [
     "complex128",
     "const",
     "cospi",
+    "current_device",
     "devices",
     "eq_sync",
+    "errors",
     "exp10",
     "ffs",
     "float16",
@@ -88,11 +106,13 @@ __all__ = [
     "kernel",
     "laneid",
     "lanemask_lt",
+    "launch",
     "local",
     "match_all_sync",
     "match_any_sync",
     "mulhi",
     "popc",
+    "problems",
     "reduce_add_sync",
     "reduce_and_sync",
     "reduce_max_sync",
@@ -103,6 +123,7 @@ __all__ = [
     "sanitize",
     "select",
     "selp",
+    "set_default_device",
     "shared",
     "shfl_down_sync",
     "shfl_sync",

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from anygpu.errors import AnyGPUError
+from anygpu.errors import AnyGPUError, DeviceError
 
 Triple = tuple[int, int, int]
 Handle = object  # what a driver knows its stream, event, module or function by
@@ -132,13 +132,20 @@ class Code:
 
 @dataclass(frozen=True)
 class Request:
-    """What a compiler of raw source is asked for: the text, its language and file name, options, and the name expressions wanted."""
+    """What a compiler of raw source is asked for: the source, its language and file name, options, the name expressions wanted, and
+    lines that define macros and constants before it."""
 
     source: str
     language: str
     filename: str
     options: tuple[str, ...] = ()
     expressions: tuple[str, ...] = ()
+    prelude: str = ""
+
+    @property
+    def text(self) -> str:
+        """All that the compiler reads. Line numbers are those of the source."""
+        return f'{self.prelude}#line 1 "{self.filename}"\n{self.source}'
 
 
 class Driver(Protocol):
@@ -233,29 +240,40 @@ class Driver(Protocol):
 
     # ---------------------------------------------------------------------------------------------------- graphs, other devices
 
+    def _lacks(self, what: str) -> DeviceError:
+        return DeviceError(f"{self.api}:{self.ordinal} has no {what}: capabilities says so")
+
     def begin_capture(self, stream: Handle) -> None:
         """**may** (``driver_graphs``) Collect what is queued on the stream from now on instead of doing it."""
+        raise self._lacks("graphs")
 
     def end_capture(self, stream: Handle) -> Handle:
         """**may** (``driver_graphs``) The graph of what was collected."""
+        raise self._lacks("graphs")
 
     def instantiate(self, graph: Handle) -> Handle:
         """**may** (``driver_graphs``) The graph, ready to run."""
+        raise self._lacks("graphs")
 
     def launch_graph(self, stream: Handle, instance: Handle) -> None:
         """**may** (``driver_graphs``) Queue everything in the graph."""
+        raise self._lacks("graphs")
 
     def destroy_graph(self, graph: Handle, instance: Handle | None) -> None:
         """**may** (``driver_graphs``) Let go of a graph and its instance."""
+        raise self._lacks("graphs")
 
     def can_access_peer(self, other: Driver) -> bool:
         """**should** Whether kernels of this device can reach the other's memory. `False` sends copies through the host."""
+        return False
 
     def enable_peer(self, other: Driver) -> None:
         """**may** Let kernels of this device reach the other's memory. Doing it twice is allowed."""
+        raise self._lacks("peer access")
 
     def copy_peer(self, stream: Handle, destination: int, other: Driver, source: int, size: int) -> None:
         """**may** Queue a copy from another device's memory to this one's."""
+        raise self._lacks("peer access")
 
 
 @dataclass(frozen=True)

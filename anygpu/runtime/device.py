@@ -44,7 +44,6 @@ class Device:
         properties: What it is, and its limits (`Properties`).
         capabilities: What it can do (`Capabilities`).
         pool: Its memory (`MemoryPool`).
-        default_stream: The stream for work that names none.
 
     Raises:
         NoDeviceError: There is no such device here. The text says why, and what is here.
@@ -64,7 +63,8 @@ class Device:
     properties: Properties
     capabilities: Capabilities
     pool: MemoryPool
-    default_stream: Stream
+    used: bool  # whether it ever had a stream, and so anything to wait for
+    _default_stream: Stream | None
 
     def __new__(cls, name: str | Device | None = None) -> Device:
         if isinstance(name, Device):
@@ -87,7 +87,8 @@ class Device:
         device.capabilities = device.driver.capabilities
         faults.check(device.driver)
         device.pool = MemoryPool(device)
-        device.default_stream = Stream(device, "default stream")
+        device.used = False
+        device._default_stream = None
         _devices[name] = device
         return device
 
@@ -106,6 +107,15 @@ class Device:
 
     def __exit__(self, *exception: object) -> None:
         _stack.entered.pop()
+
+    @property
+    def default_stream(self) -> Stream:
+        """The stream for work that names none, made at its first use."""
+        if self._default_stream is None:
+            with _lock:
+                if self._default_stream is None:
+                    self._default_stream = Stream(self, "default stream")
+        return self._default_stream
 
     @property
     def ordinal(self) -> int:
@@ -146,7 +156,8 @@ class Device:
         Raises `WrongDeviceError` where `can_access_peer` is false.
         """
         if not self.can_access_peer(other):
-            raise WrongDeviceError(f"{self.name} cannot reach the memory of {other.name}\n  hint: copy with {self.name}'s to_device(buffer)")
+            hint = f"copy with {self.name}'s to_device(buffer)"
+            raise WrongDeviceError(f"{self.name} cannot reach the memory of {other.name}\n  hint: {hint}")
         self.driver.enable_peer(other.driver)
 
     # ------------------------------------------------------------------------------------------------------------------ streams
@@ -168,8 +179,11 @@ class Device:
 
     def synchronize(self) -> None:
         """Wait for all work on all streams of the device."""
-        self.default_stream.check()
-        self.default_stream.refuse_capture("synchronize")
+        if self._default_stream is None:
+            faults.check(self.driver)
+        else:
+            self._default_stream.check()
+            self._default_stream.refuse_capture("synchronize")
         self.driver.synchronize()
 
 
@@ -224,5 +238,5 @@ def synchronize() -> None:
         >>> ag.synchronize()
     """
     for device in list(_devices.values()):
-        if device.driver.fault is None:
+        if device.driver.fault is None and device.used:
             device.synchronize()

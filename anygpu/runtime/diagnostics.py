@@ -9,7 +9,11 @@ from anygpu.errors import Diagnostic, Location
 
 # clang and its kin (OpenCL, hipRTC): name:line:column: error: text; NVRTC: name(line): error: text, the column shown by a caret below
 _CLANG = re.compile(r"^(?P<file>[^\n:]+):(?P<line>\d+):(?P<column>\d+): (?:fatal )?error: (?P<text>.*)$", re.M)
-_NVRTC = re.compile(r"^(?P<file>[^\n(]+)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.*)\n(?P<shown>.*)\n(?P<caret> *)\^", re.M)
+_NVRTC = re.compile(
+    r"^(?P<file>[^\n(]+)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: "
+    r"(?P<text>.*(?:\n.*){0,8}?)\n(?P<shown>.*)\n(?P<caret> *)\^",
+    re.M,
+)
 _WORD = re.compile(r"\w+|.")
 
 
@@ -34,5 +38,5 @@ def diagnose(log: str, source: str, filename: str) -> tuple[Diagnostic, ...]:
         end = word.end() if word else column + 1
         before = len(text[:column].encode())
         location = Location(match["file"], number, before, before + len(text[column:end].encode()), "the source")
-        found.append(Diagnostic(location, match["text"].strip()))
+        found.append(Diagnostic(location, "\n    ".join(part.strip() for part in match["text"].splitlines())))
     return tuple(found)

@@ -36,7 +36,8 @@ def found(api: str) -> Found:
 def _look(api: str) -> Found:
     try:
         finder = _finders.get(api) or importlib.import_module(_MODULES[api]).discover
-        return finder()  # type: ignore[no-any-return]
+        result: Found = finder()
+        return result
     except Unavailable as reason:
         return Found((), (str(reason),))
     except Exception as error:  # noqa: BLE001  (whatever a broken driver raises is one line of `anygpu info`)
@@ -67,7 +68,8 @@ def full_name(name: str) -> str:
     """``"cuda"`` as ``"cuda:0"``; the CPU has no number. Raises `NoDeviceError` for what is no device's name."""
     match = _NAME.fullmatch(name)
     if match is None or match[1] not in apis():
-        raise NoDeviceError(f"{name!r} is no device's name: it is cpu, or one of {', '.join(sorted(_MODULES))} with a number, as in opencl:0")
+        others = ", ".join(sorted(_MODULES))
+        raise NoDeviceError(f"{name!r} is no device's name: it is cpu, or one of {others} with a number, as in opencl:0")
     if match[1] == "cpu":
         if match[2] not in (None, "0"):
             raise NoDeviceError(f"{name!r}: there is one CPU device, called cpu")

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anygpu.errors import DeviceError, OutOfMemoryError, UseAfterFreeError, WrongDeviceError, WrongStreamError
+from anygpu.errors import OutOfMemoryError, UseAfterFreeError, WrongDeviceError, WrongStreamError
 from anygpu.runtime import faults
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from anygpu.runtime.base import Driver
+    from anygpu.runtime.base import Direction, Driver
     from anygpu.runtime.device import Device
     from anygpu.runtime.stream import Stream
 
@@ -265,17 +265,16 @@ class Buffer:
     def check(self) -> None:
         """Raise `UseAfterFreeError` if the memory was given back."""
         if not self._allocation.close.alive:
-            raise UseAfterFreeError(
-                f"a buffer of {self._allocation.size:,} bytes on {self.device.name}, made at {self._allocation.site}, was used after it was closed"
-            )
+            made = self._allocation
+            what = f"a buffer of {made.size:,} bytes on {self.device.name}, made at {made.site},"
+            raise UseAfterFreeError(f"{what} was used after it was closed")
 
     def argument_on(self, stream: Stream) -> object:
         """What a launch on ``stream`` passes for this buffer. Raises if the buffer is closed or belongs to another device."""
         allocation = self._allocation
         if self.device is not stream.device:
-            raise WrongDeviceError(
-                f"a buffer on {self.device.name} was used on {stream.device.name}\n  hint: copy it with {stream.device.name!r}'s to_device(buffer)"
-            )
+            other = stream.device.name
+            raise WrongDeviceError(f"a buffer on {self.device.name} was used on {other}\n  hint: copy it with {other}'s to_device(buffer)")
         if not allocation.close.alive:
             self.check()
         if stream is not allocation.stream:
@@ -303,7 +302,7 @@ class Buffer:
         return self.view(start, max(0, stop - start))
 
     def close(self) -> None:
-        """Give the memory back to the pool, for this buffer and all views of it. Work that is queued still sees it. Closing twice is allowed."""
+        """Give the memory back to the pool, for this buffer and all its views. Queued work still sees it. Closing twice is allowed."""
         self._allocation.close()
 
     def __enter__(self) -> Buffer:
@@ -346,7 +345,8 @@ class Buffer:
             return
         stream = self.device.stream_or_default(stream, self._allocation.stream)
         if not isinstance(target, np.ndarray) or not target.flags.c_contiguous or not target.flags.writeable:
-            raise ValueError("a buffer is copied to a C-contiguous NumPy array that can be written\n  hint: buffer.to_numpy(dtype) makes one")
+            hint = "buffer.to_numpy(dtype) makes one"
+            raise ValueError(f"a buffer is copied to a C-contiguous NumPy array that can be written\n  hint: {hint}")
         self._fits(target.nbytes)
         if target.nbytes:
             self._move(stream, target.ctypes.data, self.address, target.nbytes, "out", target, wait)
@@ -368,7 +368,8 @@ class Buffer:
         if len(pattern) == 8 and pattern[:4] == pattern[4:]:
             pattern = pattern[:4]
         if len(pattern) not in (1, 2, 4) or self.size % len(pattern):
-            raise ValueError(f"a buffer of {self.size} bytes cannot be filled with a pattern of {len(pattern)}: it takes 1, 2 or 4 that divide it")
+            what = f"a buffer of {self.size} bytes cannot be filled with a pattern of {len(pattern)}"
+            raise ValueError(f"{what}: it takes 1, 2 or 4 bytes, which divide the size")
         if self.size:
             self.argument_on(stream)
             stream.submit(stream.driver.fill, self.address, pattern, self.size)
@@ -377,7 +378,7 @@ class Buffer:
         if size > self.size:
             raise ValueError(f"{size} bytes do not fit in a buffer of {self.size}")
 
-    def _move(self, stream: Stream, target: int, source: int, size: int, direction: str, array: np.ndarray, wait: bool) -> None:
+    def _move(self, stream: Stream, target: int, source: int, size: int, direction: Direction, array: np.ndarray, wait: bool) -> None:
         if wait and stream.capturing:
             raise WrongStreamError(f"a copy that waits cannot be captured by {stream!r}\n  hint: pass wait=False")
         self.argument_on(stream)
@@ -418,12 +419,10 @@ def pinned_array(driver: Driver, shape: int | tuple[int, ...], dtype: DTypeLike)
     memory = (ctypes.c_char * size).from_address(address)
     close = weakref.finalize(memory, _free_host, driver, address)
     close.atexit = False
-    return np.frombuffer(memory, chosen).reshape(extents)
+    array: np.ndarray = np.frombuffer(memoryview(memory), chosen).reshape(extents)
+    return array
 
 
 def _free_host(driver: Driver, address: int) -> None:
     if faults.usable(driver):
         driver.free_host(address)
-
-
-__all__ = ["Allocation", "Buffer", "DeviceError", "MemoryPool", "PoolStatistics", "caller", "pinned_array", "rounded"]

@@ -15,17 +15,27 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anygpu.drivercodes import explain
-from anygpu.errors import AnyGPUError, DeviceError, DriverError, SourceError
+from anygpu.errors import AnyGPUError, DeviceError, SourceError
 from anygpu.runtime import faults
-from anygpu.runtime.base import Capabilities, Code, Direction, Found, Handle, Launch, Parameter, Properties, Request, Triple, Unavailable
+from anygpu.runtime.base import (
+    Capabilities,
+    Code,
+    Direction,
+    Driver,
+    Found,
+    Handle,
+    Launch,
+    Parameter,
+    Properties,
+    Request,
+    Triple,
+    Unavailable,
+)  # fmt: skip
 from anygpu.runtime.diagnostics import diagnose
 from anygpu.runtime.opencl_icd import exposed_runtime
 
 if TYPE_CHECKING:
     import pyopencl as cl
-
-    from anygpu.runtime.base import Driver
 
 _NO_ROOM = {-4, -5, -6, -61}  # what allocation fails with when memory is short
 _CORRECTLY_ROUNDED = "-cl-fp32-correctly-rounded-divide-sqrt"
@@ -61,7 +71,8 @@ def discover() -> Found:
         if _info(device, "svm_capabilities", 0) & cl.device_svm_capabilities.COARSE_GRAIN_BUFFER:
             drivers.append(OpenClDriver(device, len(drivers)))
         else:
-            problems.append(f"{device.name.strip()} ({device.version.strip()}) has no shared virtual memory, which anygpu needs (OpenCL 2.0)")
+            who = f"{device.name.strip()} ({device.version.strip()})"
+            problems.append(f"{who} has no shared virtual memory, which anygpu needs (OpenCL 2.0)")
     if not drivers and not problems:
         problems.append("the OpenCL drivers report no device")
     return Found(tuple(drivers), tuple(problems))
@@ -96,7 +107,7 @@ class _Event:
         self.marker: cl.Event | None = None
 
 
-class OpenClDriver:
+class OpenClDriver(Driver):
     """One OpenCL device in a context of its own."""
 
     api = "opencl"
@@ -255,12 +266,11 @@ class OpenClDriver:
             options += (f"-cl-std={'CL3.0' if self.properties.architecture >= 'OpenCL 3' else 'CL2.0'}",)
         if self.capabilities.correctly_rounded:
             options += (_CORRECTLY_ROUNDED,)
-        text = f'#line 1 "{request.filename}"\n{request.source}'
-        program = self._build(self._cl._cl._Program(self._context, text), options, request)
-        names = [name for name in program.get_info(self._cl.program_info.KERNEL_NAMES).split(";") if name]
+        program = self._build(self._cl._cl._Program(self._context, request.text), options, request)
+        names = [name for name in str(program.get_info(self._cl.program_info.KERNEL_NAMES)).split(";") if name]
         parameters = {name: self._parameters(self._cl.Kernel(self._cl.Program(program), name)) for name in names}
-        (image,) = program.get_info(self._cl.program_info.BINARIES)
-        return Code("opencl", image, parameters)
+        binaries: list[bytes] = program.get_info(self._cl.program_info.BINARIES)  # type: ignore[assignment]
+        return Code("opencl", binaries[0], parameters)
 
     def _build(self, program: cl._cl._Program, options: Sequence[str], request: Request | None) -> cl._cl._Program:
         # pyopencl's own Program.build() writes the source of a failed build to a file and warns of every note of the compiler
@@ -312,13 +322,16 @@ class OpenClDriver:
 
     def function(self, module: Handle, name: str) -> Handle:
         try:
-            return self._cl.Kernel(module, name)
+            self._cl.Kernel(module, name)  # type: ignore[arg-type]
         except self._cl.Error as error:
             raise KeyError(name) from error
+        return module, name  # each signature gets a kernel object of its own, since arguments are its state
 
     def prepare(self, function: Handle, parameters: tuple[Parameter, ...], cooperative: bool = False) -> Launch:
         cl, failure = self._cl, self._failure
-        kernel = cl.Kernel(function.program, function.function_name)  # type: ignore[attr-defined]  # arguments are its state
+        assert isinstance(function, tuple)
+        program, name = function
+        kernel = cl.Kernel(program, name)
         # what pyopencl's own calls use; the public set_arg finds the type of bytes by trying, which takes 10 us
         set_bytes, set_svm = getattr(kernel, "_set_arg_buf", kernel.set_arg), getattr(kernel, "_set_arg_svm", kernel.set_arg)
         pointers = [n for n, p in enumerate(parameters) if p.code == "P"]
@@ -326,7 +339,8 @@ class OpenClDriver:
         others = [(n, p.code) for n, p in enumerate(parameters) if p.code in "SV"]
         enqueue, lock, local_memory = cl.enqueue_nd_range_kernel, threading.Lock(), cl.LocalMemory
 
-        def launch(stream: Handle, grid: Triple, block: Triple, shared: int, values: Sequence[object]) -> None:
+        # keep: a kernel of Intel's runtime does not keep its program alive
+        def launch(stream: Handle, grid: Triple, block: Triple, shared: int, values: Sequence[object], keep: object = program) -> None:
             size = (grid[0] * block[0], grid[1] * block[1], grid[2] * block[2])
             try:
                 with lock:
@@ -338,14 +352,9 @@ class OpenClDriver:
                         kernel.set_arg(n, local_memory(values[n]) if code == "S" else values[n])
                     stream.last = enqueue(stream.queue, kernel, size, block)  # type: ignore[attr-defined]
             except cl.Error as error:
-                raise failure(error, f"kernel {kernel.function_name}, grid {grid}, block {block}") from error
+                raise failure(error, f"kernel {name}, grid {grid}, block {block}") from error
 
         return launch
-
-    # ---------------------------------------------------------------------------------------------------- graphs, other devices
-
-    def can_access_peer(self, other: Driver) -> bool:
-        return False
 
 
 def _no_format(driver: OpenClDriver, wanted: str) -> str:
@@ -373,7 +382,11 @@ def _properties(device: cl.Device) -> Properties:
         maximum_grid=(most, most, most),
         maximum_shared=int(device.local_mem_size),
         maximum_allocation=int(device.max_mem_alloc_size),
-        details=(("platform", platform.name.strip()), ("OpenCL C", device.opencl_c_version.strip()), ("SPIR-V", _il(device) or "not taken")),
+        details=(
+            ("platform", platform.name.strip()),
+            ("OpenCL C", device.opencl_c_version.strip()),
+            ("intermediate languages", _il(device) or "none"),
+        ),
     )
 
 
@@ -409,8 +422,9 @@ def _subgroup_sizes(device: cl.Device) -> tuple[int, ...]:
     import pyopencl as cl
 
     if "cl_intel_required_subgroup_size" not in device.extensions.split():
-        width = _info(device, "preferred_work_group_size_multiple", 0) or _info(device, "warp_size_nv", 0) or _info(device, "wavefront_width_amd", 0)
-        return (width,) if width else ()
+        names = ("preferred_work_group_size_multiple", "warp_size_nv", "wavefront_width_amd")
+        widths = [width for name in names if (width := _info(device, name, 0))]
+        return tuple(widths[:1])
     query = ctypes.CDLL(cl._cl.__file__).clGetDeviceInfo
     query.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
     sizes, written = (ctypes.c_size_t * 16)(), ctypes.c_size_t()

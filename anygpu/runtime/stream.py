@@ -39,6 +39,7 @@ class Stream:
         self.device = device
         self.driver = device.driver
         self.name = name
+        device.used = True
         self.handle: Handle = device.driver.create_stream()
         self._graph: Graph | None = None  # what is being captured
         self._held: list[object] = []
@@ -134,7 +135,8 @@ class Stream:
     def refuse_capture(self, what: str) -> None:
         """Raise `WrongStreamError` if the stream is being captured, which ``what`` would wait for in vain."""
         if self.capturing:
-            raise WrongStreamError(f"{what} cannot be used while {self!r} is captured\n  hint: end the capture first, with stream.end_capture()")
+            hint = "end the capture first, with stream.end_capture()"
+            raise WrongStreamError(f"{what} cannot be used while {self!r} is captured\n  hint: {hint}")
 
     def close(self) -> None:
         """Wait for the queued work and give the stream back. Later use raises `WrongStreamError`; closing twice is allowed."""
