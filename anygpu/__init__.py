@@ -29,6 +29,7 @@ from anygpu.runtime.memory import Buffer, MemoryPool
 from anygpu.runtime.arguments import LocalMemory
 from anygpu.runtime.program import LaunchConfig, ObjectCode, Program, launch
 from anygpu.runtime.stream import Event, Graph, Stream
+from anygpu.runtime.templates import ElementwiseKernel, RawKernel, ReductionKernel
 from anygpu.errors import (
     AnyGPUError, AnyGPUWarning, ArgumentError, CacheWarning, CompileError, CopyWarning, KernelAssertionError, KernelIndexError, LaunchError,
     ReadOnlyError,
@@ -53,6 +54,7 @@ __all__ = [
     "CompileError",
     "CopyWarning",
     "Device",
+    "ElementwiseKernel",
     "Event",
     "Graph",
     "Kernel",
@@ -65,7 +67,9 @@ __all__ = [
     "ObjectCode",
     "Parameter",
     "Program",
+    "RawKernel",
     "ReadOnlyError",
+    "ReductionKernel",
     "SanitizerError",
     "Stream",
     "activemask",

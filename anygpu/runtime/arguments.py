@@ -74,6 +74,56 @@ def convert(
     return found, after
 
 
+class Unusual(Exception):
+    """An argument that the quick way does not take; `convert` does, or says what is wrong with it."""
+
+
+def quick_converter(parameter: Parameter) -> Callable[[object, Stream], object]:
+    """A function for the arguments that a parameter nearly always gets. It raises `Unusual` for all others."""
+    code = parameter.code
+    kind = _KIND_OF_CODE.get(code)
+    if code == "P":
+
+        def pointer(value: object, stream: Stream) -> object:
+            if type(value) is Buffer:
+                return value.argument_on(stream)
+            raise Unusual
+
+        return pointer
+    if kind == "f":
+
+        def real(value: object, stream: Stream) -> object:
+            if type(value) is float:
+                return value
+            raise Unusual
+
+        return real
+    if kind in ("i", "u"):
+        bits = 8 * parameter.size
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if kind == "i" else (0, (1 << bits) - 1)
+
+        def integer(value: object, stream: Stream) -> object:
+            if type(value) is int and low <= value <= high:
+                return value
+            raise Unusual
+
+        return integer
+    if code == "*" and parameter.size == 8:
+
+        def word(value: object, stream: Stream) -> object:
+            if type(value) is Buffer:
+                value.argument_on(stream)
+                return value.address.to_bytes(8, "little")
+            raise Unusual
+
+        return word
+
+    def other(value: object, stream: Stream) -> object:
+        raise Unusual
+
+    return other
+
+
 def infer(values: Sequence[object]) -> tuple[Parameter, ...]:
     """Parameters for a kernel whose code does not tell them, from what is passed: C types must be chosen by NumPy's."""
     found = []
@@ -121,7 +171,7 @@ def _pointer(parameter: Parameter, buffer: Buffer, stream: Stream) -> object:
 
 def _copy_in(array: np.ndarray, label: str, stream: Stream, after: list[Callable[[], None]]) -> Buffer:
     """A temporary buffer with the array's data, which is copied back after the launch if the array can be written."""
-    warnings.warn(f"{label} is a NumPy array: it is copied to {stream.device.name} and back for every launch", CopyWarning, stacklevel=4)
+    warnings.warn(f"{label} is a NumPy array: it is copied to {stream.device.name} and back for every launch", CopyWarning, stacklevel=5)
     buffer = stream.device.allocate(array.nbytes, stream)
     buffer.copy_from(array, stream)
     if array.flags.writeable:

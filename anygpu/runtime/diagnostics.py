@@ -11,7 +11,7 @@ from anygpu.errors import Diagnostic, Location
 _CLANG = re.compile(r"^(?P<file>[^\n:]+):(?P<line>\d+):(?P<column>\d+): (?:fatal )?error: (?P<text>.*)$", re.M)
 _NVRTC = re.compile(
     r"^(?P<file>[^\n(]+)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: "
-    r"(?P<text>.*(?:\n.*){0,8}?)\n(?P<shown>.*)\n(?P<caret> *)\^",
+    r"(?P<text>.*(?:\n.*){0,8}?)\n(?P<shown>.*)\n(?P<caret>[ \t]*)\^",
     re.M,
 )
 _WORD = re.compile(r"\w+|.")
@@ -23,13 +23,12 @@ def remember_source(source: str, filename: str) -> None:
 
 
 def diagnose(log: str, source: str, filename: str) -> tuple[Diagnostic, ...]:
-    """The errors in a compiler's log. Lines of ``source`` are shown with carets; those of other files by name alone."""
+    """The errors in a compiler's log, each with its line: of ``source``, or of another file that can be read."""
     remember_source(source, filename)
-    lines = source.splitlines()
     found = []
     for match in sorted([*_CLANG.finditer(log), *_NVRTC.finditer(log)], key=lambda m: m.start()):
         number = int(match["line"])
-        text = lines[number - 1] if match["file"] == filename and 0 < number <= len(lines) else ""
+        text = linecache.getline(match["file"], number).rstrip("\n")
         if "column" in match.groupdict():
             column = int(match["column"]) - 1
         else:

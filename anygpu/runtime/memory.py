@@ -68,7 +68,7 @@ class _Block:
 class Allocation:
     """Memory that one buffer and its views share. It goes back to the pool when the last of them is gone, or when one is closed."""
 
-    __slots__ = ("__weakref__", "block", "close", "recycled", "site", "size", "stream")
+    __slots__ = ("__weakref__", "_give_back", "block", "closed", "recycled", "site", "size", "stream")
 
     def __init__(self, pool: MemoryPool, block: _Block, size: int, stream: Stream, site: str, recycled: bool):
         self.block = block
@@ -76,8 +76,14 @@ class Allocation:
         self.stream = stream
         self.site = site
         self.recycled = recycled
-        self.close = weakref.finalize(self, pool._returned.append, block)
-        self.close.atexit = False
+        self.closed = False
+        self._give_back = weakref.finalize(self, pool._returned.append, block)
+        self._give_back.atexit = False
+
+    def close(self) -> None:
+        """Give the memory back now."""
+        self.closed = True
+        self._give_back()
 
     def use_on(self, stream: Stream) -> None:
         """Note that a second stream works on this memory. What its first stream did with it before is waited for."""
@@ -249,7 +255,7 @@ class Buffer:
     @property
     def closed(self) -> bool:
         """Whether the memory was given back."""
-        return not self._allocation.close.alive
+        return self._allocation.closed
 
     @property
     def address(self) -> int:
@@ -264,19 +270,20 @@ class Buffer:
 
     def check(self) -> None:
         """Raise `UseAfterFreeError` if the memory was given back."""
-        if not self._allocation.close.alive:
-            made = self._allocation
+        made = self._allocation
+        if made.closed:
             what = f"a buffer of {made.size:,} bytes on {self.device.name}, made at {made.site},"
             raise UseAfterFreeError(f"{what} was used after it was closed")
 
     def argument_on(self, stream: Stream) -> object:
         """What a launch on ``stream`` passes for this buffer. Raises if the buffer is closed or belongs to another device."""
         allocation = self._allocation
+        if stream is allocation.stream and stream.graph is None and not allocation.closed and self._argument is not None:
+            return self._argument
         if self.device is not stream.device:
             other = stream.device.name
             raise WrongDeviceError(f"a buffer on {self.device.name} was used on {other}\n  hint: copy it with {other}'s to_device(buffer)")
-        if not allocation.close.alive:
-            self.check()
+        self.check()
         if stream is not allocation.stream:
             allocation.use_on(stream)
         if stream.capturing:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from anygpu.config import config
 from anygpu.errors import ArgumentError, DeviceError, DriverError, LaunchError, SourceError
 from anygpu.runtime import faults
-from anygpu.runtime.arguments import LocalMemory, convert, infer
+from anygpu.runtime.arguments import LocalMemory, Unusual, convert, infer, quick_converter
 from anygpu.runtime.base import Code, Driver, Handle, Launch, Parameter, Request, Triple
 from anygpu.runtime.cache import DiskCache
 from anygpu.runtime.device import Device, current_device
@@ -314,8 +314,10 @@ class Kernel:
             if not isinstance(configuration, tuple) or not 2 <= len(configuration) <= 4:
                 takes = "a grid and a block, and perhaps a stream and bytes of shared memory"
                 raise LaunchError(f"kernel[grid, block] takes {takes}, not {configuration!r}")
-            grid, block, stream, shared = (*configuration, None, 0)[:4] if len(configuration) < 4 else configuration
-            launcher = Launcher(self, LaunchConfig(grid, block, shared), stream or None)
+            grid, block = configuration[:2]
+            stream = configuration[2] or None if len(configuration) > 2 else None
+            shared = configuration[3] if len(configuration) > 3 else 0
+            launcher = Launcher(self, LaunchConfig(grid, block, shared), stream)
             if len(self._launchers) < 256 and not any(isinstance(part, list) for part in configuration):
                 self._launchers[configuration] = launcher
         return launcher
@@ -336,19 +338,33 @@ class Kernel:
 class Launcher:
     """A kernel with its launch configuration: call it with the kernel's arguments."""
 
-    __slots__ = ("_block", "_config", "_grid", "_kernel", "_launch", "_stream")
+    __slots__ = ("_block", "_config", "_converters", "_empty", "_grid", "_kernel", "_launch", "_stream")
 
     def __init__(self, kernel: Kernel, configuration: LaunchConfig, stream: Stream | None):
         self._kernel = kernel
         self._config = configuration
         self._grid, self._block = configuration.checked(kernel.device, kernel.name)
         self._stream = kernel.device.stream_or_default(stream)
+        self._empty = 0 in self._grid
         self._launch = None if kernel.parameters is None else kernel.prepare(kernel.parameters, configuration.cooperative)
+        self._converters = [quick_converter(parameter) for parameter in kernel.parameters or ()]
 
     def __repr__(self) -> str:
         return f"<{self._kernel.name}[{self._grid}, {self._block}] on {self._kernel.device.name}>"
 
     def __call__(self, *args: object) -> None:
+        stream, converters = self._stream, self._converters
+        if len(args) != len(converters) or self._launch is None or self._empty or stream.graph is not None:
+            return self._launch_unusual(args)
+        try:
+            values = [convert(value, stream) for convert, value in zip(converters, args, strict=True)]
+        except Unusual:
+            return self._launch_unusual(args)
+        stream.submit(self._launch, self._grid, self._block, self._config.shared, values)
+        return None
+
+    def _launch_unusual(self, args: tuple[object, ...]) -> None:
+        """The general way: arguments to convert or copy, or to refuse, and captures."""
         kernel, stream = self._kernel, self._stream
         parameters = kernel.parameters
         launch, shared = self._launch, self._config.shared
@@ -358,7 +374,7 @@ class Launcher:
         elif len(args) < len(parameters):
             args = _with_shared_memory(parameters, args, shared)
         values, after = convert(kernel.name, parameters, args, stream)
-        if self._grid[0] * self._grid[1] * self._grid[2]:
+        if not self._empty:
             if stream.capturing:
                 stream.keep(self, args)
             stream.submit(launch, self._grid, self._block, shared, values)

@@ -41,33 +41,29 @@ class Stream:
         self.name = name
         device.used = True
         self.handle: Handle = device.driver.create_stream()
-        self._graph: Graph | None = None  # what is being captured
+        self.graph: Graph | None = None  # what is being captured
         self._held: list[object] = []
-        self._close = weakref.finalize(self, _destroy, device.driver, device.driver.destroy_stream, self.handle)
-        self._close.atexit = False
+        self.closed = False
+        self._destroy = weakref.finalize(self, _destroy, device.driver, device.driver.destroy_stream, self.handle)
+        self._destroy.atexit = False
 
     def __repr__(self) -> str:
         state = "closed " if self.closed else "capturing " if self.capturing else ""
         return f"<{state}{self.name} of {self.device.name} at {id(self):#x}>"
 
     @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return not self._close.alive
-
-    @property
     def capturing(self) -> bool:
         """Whether work is collected for a graph at present."""
-        return self._graph is not None
+        return self.graph is not None
 
     def submit(self, operation: Operation, *arguments: object) -> None:
         """Queue a driver's operation on this stream: everything that a stream does passes here.
 
         Raises `WrongStreamError` if the stream is closed, and what is wrong with the device if something is.
         """
-        if self.driver.fault is not None or not self._close.alive:
+        if self.closed or self.driver.fault is not None:
             self.check()
-        graph = self._graph
+        graph = self.graph
         if graph is None or self.device.capabilities.driver_graphs:
             operation(self.handle, *arguments)
         else:
@@ -76,13 +72,13 @@ class Stream:
     def check(self) -> None:
         """Raise if the stream cannot be used any more."""
         faults.check(self.driver)
-        if not self._close.alive:
+        if self.closed:
             raise WrongStreamError(f"{self!r} is closed\n  hint: make another with device.create_stream()")
 
     def keep(self, *objects: object) -> None:
         """Keep host objects alive until the work that is queued now is done; in a capture, as long as the graph."""
-        if self._graph is not None:
-            self._graph.kept.extend(objects)
+        if self.graph is not None:
+            self.graph.kept.extend(objects)
             return
         if len(self._held) >= _HELD and self.done:
             self._held.clear()
@@ -94,7 +90,7 @@ class Stream:
         event.belongs_to(self.device)
         self.submit(self.driver.record_event, event.handle)
         event.recorded = True
-        event.graph = self._graph
+        event.graph = self.graph
         return event
 
     def wait(self, other: Event | Stream) -> None:
@@ -111,9 +107,9 @@ class Stream:
         if not event.recorded:
             raise WrongStreamError("this event was never recorded\n  hint: stream.record(event) comes before stream.wait(event)")
         graph = event.graph
-        if graph is not None and graph.capturing and self._graph is None:
+        if graph is not None and graph.capturing and self.graph is None:
             graph.streams.append(self)
-            self._graph = graph
+            self.graph = graph
         self.submit(self.driver.wait_event, event.handle)
         self.keep(event)
 
@@ -140,9 +136,10 @@ class Stream:
 
     def close(self) -> None:
         """Wait for the queued work and give the stream back. Later use raises `WrongStreamError`; closing twice is allowed."""
-        if self._close.alive and faults.usable(self.driver):
+        if not self.closed and faults.usable(self.driver):
             self.synchronize()
-        self._close()
+        self.closed = True
+        self._destroy()
 
     # ------------------------------------------------------------------------------------------------------------------- graphs
 
@@ -155,17 +152,17 @@ class Stream:
         self.refuse_capture("begin_capture")
         if self.device.capabilities.driver_graphs:
             self.driver.begin_capture(self.handle)
-        self._graph = Graph(self)
-        return self._graph
+        self.graph = Graph(self)
+        return self.graph
 
     def end_capture(self) -> Graph:
         """End the capture and return what was collected."""
-        graph = self._graph
+        graph = self.graph
         if graph is None or graph.streams[0] is not self:
             reason = "stream.begin_capture() comes first" if graph is None else f"{graph.streams[0]!r} began it"
             raise WrongStreamError(f"{self!r} has no capture to end: {reason}")
         for stream in graph.streams:
-            stream._graph = None
+            stream.graph = None
         graph.complete()
         return graph
 
