@@ -29,6 +29,11 @@ class DriverCode:
     remedy: str
     lost: bool = False
 
+    @property
+    def long_name(self) -> str:
+        """The driver's name as its vendor writes it."""
+        return {"cuda": "CUDA", "hip": "HIP", "opencl": "OpenCL"}[self.api]
+
 
 _SANITIZE = "run the kernel with ag.sanitize, or keep bounds_check=True, to find the access"
 _NEW_PROCESS = "only a new process can use this device again; " + _SANITIZE
@@ -154,19 +159,11 @@ _OPENCL = (
 TABLES: dict[str, dict[int, DriverCode]] = {
     api: {row[0]: DriverCode(api, *row) for row in rows} for api, rows in (("cuda", _CUDA), ("hip", _HIP), ("opencl", _OPENCL))
 }
-LONG_NAMES = {"cuda": "CUDA", "hip": "HIP", "opencl": "OpenCL"}
 
 
 def explain(api: str, code: int) -> DriverCode:
-    """What a driver's code means. A code that is not in the tables is explained as unknown; `ValueError` for an unknown ``api``.
-
-    Example:
-        >>> from anygpu import errors
-        >>> row = errors.explain("cuda", 700)
-        >>> row.name, row.meaning
-        ('CUDA_ERROR_ILLEGAL_ADDRESS', 'a kernel has accessed memory that is not its own')
-    """
+    """What a driver's code means. A code that is not in the tables is explained as unknown; ``ValueError`` for an unknown ``api``."""
     if api not in TABLES:
         raise ValueError(f"api is one of {', '.join(TABLES)}, not {api!r}")
-    unknown = DriverCode(api, code, f"code {code}", f"{LONG_NAMES[api]} gives a code that anygpu does not know", "look it up in the driver's documentation")
+    unknown = DriverCode(api, code, f"code {code}", "a code that anygpu does not know", "look it up in the driver's documentation")
     return TABLES[api].get(code, unknown)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import linecache
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from anygpu.drivercodes import LONG_NAMES, DriverCode
-from anygpu.drivercodes import explain as explain
+if TYPE_CHECKING:
+    from anygpu.drivercodes import DriverCode
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,20 @@ class ForkError(DeviceError):
     """A GPU was used in a child of ``fork`` whose parent had already opened it, which no driver supports."""
 
 
+def explain(api: str, code: int) -> DriverCode:
+    """What a code of the ``"cuda"``, ``"hip"`` or ``"opencl"`` driver means, and what to do about it. ``ValueError`` for another ``api``.
+
+    Example:
+        >>> from anygpu import errors
+        >>> row = errors.explain("cuda", 700)
+        >>> row.name, row.meaning
+        ('CUDA_ERROR_ILLEGAL_ADDRESS', 'a kernel has accessed memory that is not its own')
+    """
+    from anygpu import drivercodes  # the tables are read when something has failed
+
+    return drivercodes.explain(api, code)
+
+
 class DriverError(DeviceError):
     """A driver refused a call.
 
@@ -136,7 +151,7 @@ class DriverError(DeviceError):
     def __init__(self, code: DriverCode, call: str, detail: str = ""):
         self.api, self.code, self.name, self.call = code.api, code.code, code.name, call
         more = f"\n  {detail}" if detail else ""
-        super().__init__(f"{LONG_NAMES[code.api]}: {call} failed with {code.name}: {code.meaning}{more}\n  hint: {code.remedy}")
+        super().__init__(f"{code.long_name}: {call} failed with {code.name}: {code.meaning}{more}\n  hint: {code.remedy}")
 
 
 class DeviceLostError(DriverError):
