@@ -35,11 +35,11 @@ def discover() -> Found:
 def discover_with(module: ModuleType) -> Found:
     """The same with given bindings."""
     try:
-        (code,) = module.cuInit(0)
+        code = int(module.cuInit(0)[0])
     except RuntimeError as error:  # the bindings found no libcuda
         raise Unavailable("the NVIDIA driver (libcuda) is not installed; CUDA C++ still compiles with target='sm_90'") from error
-    if int(code):
-        row = explain("cuda", int(code))
+    if code:
+        row = explain("cuda", code)
         raise Unavailable(f"the NVIDIA driver does not start: {row.name}, {row.meaning}; {row.remedy}")
     version = module.cuDriverGetVersion()[1]
     count = int(module.cuDeviceGetCount()[1])
