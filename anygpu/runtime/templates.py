@@ -188,7 +188,7 @@ class _Template:
         return found
 
     def _warn_of_copies(self, device: Device) -> None:
-        warnings.warn(f"arguments of {self.name} are NumPy arrays: they are copied to {device.name} and back", CopyWarning, stacklevel=4)
+        warnings.warn(f"arguments of {self.name} are NumPy arrays: they are copied to {device.name} and back", CopyWarning, stacklevel=3)
 
 
 class ElementwiseKernel(_Template):
@@ -229,6 +229,7 @@ class ElementwiseKernel(_Template):
             takes = f"{len(self.inputs)} inputs, or those and {len(self.outputs)} outputs"
             raise ArgumentError(f"{self.name} takes {takes}, not {len(args)} arguments")
         device = stream.device if stream is not None else _device_of(args)
+        language_of(device)  # raises for a device that compiles none
         stream = device.stream_or_default(stream)
         types = self._types(args)
         self._check(args, types)
@@ -348,6 +349,7 @@ class ReductionKernel(_Template):
         if len(args) != len(self.inputs):
             raise ArgumentError(f"{self.name} takes {len(self.inputs)} input{'s' * (len(self.inputs) != 1)}, not {len(args)}")
         device = stream.device if stream is not None else _device_of(args)
+        language_of(device)  # raises for a device that compiles none
         stream = device.stream_or_default(stream)
         types = self._types(args)
         self._check(args, types)
