@@ -168,7 +168,7 @@ class Device:
         return Stream(self)
 
     def stream_or_default(self, stream: Stream | None, default: Stream | None = None) -> Stream:
-        """``stream``, or the default one (0 and `None` mean that). Raises `WrongDeviceError` for a stream of another device."""
+        """``stream``, or ``default``, or the default stream. Raises `WrongDeviceError` for a stream of another device."""
         if stream is None:
             return self.default_stream if default is None or default.closed else default
         if not isinstance(stream, Stream):
