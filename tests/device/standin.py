@@ -98,7 +98,7 @@ class StandIn:
 
     def _DeviceGetAttribute(self, name, device):
         known = {"MAJOR": 9, "MINOR": 0, "WARP_SIZE": 32, "WarpSize": 64, "COOPERATIVE_LAUNCH": 1, "CooperativeLaunch": 1, "PAGEABLE": 0}
-        return Code.SUCCESS, next((value for part, value in known.items() if part in name), 1024 if "Shared" not in name else 65536)
+        return Code.SUCCESS, next((value for part, value in known.items() if part in name), 1024 if "SHARED" not in name.upper() else 65536)
 
     def _GetDeviceProperties(self, ordinal):
         return Code.SUCCESS, SimpleNamespace(name=b"Stand-in\0", gcnArchName=b"gfx942:sramecc+:xnack-\0", totalGlobalMem=self.capacity)

@@ -425,6 +425,76 @@ def test_a_program_comes_from_the_cache_and_is_rebuilt_if_the_driver_refuses_it(
     assert len(compiled) == 3
 
 
+SPIRV = """
+target triple = "spirv64-unknown-unknown"
+declare spir_func i64 @_Z13get_global_idj(i32)
+define spir_kernel void @twice(ptr addrspace(1) %x, i64 %n, float %a) {
+  %i = call spir_func i64 @_Z13get_global_idj(i32 0)
+  %inside = icmp slt i64 %i, %n
+  br i1 %inside, label %yes, label %no
+yes:
+  %p = getelementptr float, ptr addrspace(1) %x, i64 %i
+  %v = load float, ptr addrspace(1) %p
+  %w = fmul float %v, %a
+  store float %w, ptr addrspace(1) %p
+  br label %no
+no:
+  ret void
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def spirv():
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple("spirv64-unknown-unknown").create_target_machine(codemodel="default")
+    return machine.emit_object(llvm.parse_assembly(SPIRV))
+
+
+def test_spirv(device, spirv):
+    if "spirv" not in device.capabilities.formats:
+        pytest.skip("this device takes no SPIR-V")
+    code = ag.Program(spirv, "spirv").compile(device)
+    x = device.to_device(np.ones(100, np.float32))
+    code.get_kernel("twice")[2, 64](x, np.int64(100), np.float32(2))  # NumPy's types are the signature
+    with pytest.raises(ag.ArgumentError) as caught:
+        code.get_kernel("twice")[2, 64](x, 100, 2.0)
+    assert str(caught.value) == (
+        "argument 2 is a int, and the code does not tell which C type it should have\n  hint: pass np.int32(100) or np.int64(100)"
+    )
+    typed = code.get_kernel("twice", [ag.Parameter("P", 8, "x"), ag.Parameter("q", 8, "n"), ag.Parameter("f", 4, "a")])
+    typed[2, 64](x, 100, 2.0)
+    assert (x.to_numpy(np.float32) == 4).all()
+
+
+def test_kernels_reach_host_memory_where_the_device_says_so(device, spirv):
+    if not device.capabilities.host_pointers or "spirv" not in device.capabilities.formats:
+        pytest.skip("this device does not reach host memory")
+    kernel = ag.Program(spirv, "spirv").compile(device).get_kernel("twice")
+    launch = kernel.prepare((ag.Parameter("P", 8), ag.Parameter("q", 8), ag.Parameter("f", 4)))
+    host, stream = np.ones(100, np.float32), device.create_stream()
+    stream.submit(launch, (2, 1, 1), (64, 1, 1), 0, (device.driver.argument(host.ctypes.data, host.nbytes), 100, 3.0))
+    stream.synchronize()
+    assert (host == 3).all()
+
+
+def test_a_device_without_spirv_says_so(device, monkeypatch):
+    import dataclasses
+
+    old = dataclasses.replace(device.properties, driver_version="OpenCL 3.0 PoCL 3.1 Linux", model="pthread")
+    monkeypatch.setattr(device.driver, "properties", old)
+    monkeypatch.setattr(device.driver, "capabilities", dataclasses.replace(device.capabilities, formats=("opencl",)))
+    with pytest.raises(ag.errors.DeviceError) as caught:
+        ag.Program(b"\x03\x02\x23\x07", "spirv").compile(device).get_kernel("f")
+    assert str(caught.value) == (
+        "opencl:0 (pthread) takes no SPIR-V, which Python kernels are compiled to; OpenCL C works\n"
+        "  hint: use PoCL 4 or later, or Intel's runtime (anygpu[opencl-cpu])"
+    )
+
+
 def test_another_driver_version_is_another_key():
     from anygpu.runtime.base import Request
     from anygpu.runtime.program import cache_key

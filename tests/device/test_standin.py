@@ -83,13 +83,12 @@ def test_arguments_are_packed_as_the_kernel_takes_them(driver, gpu):
 
 def test_cooperative_launch_and_much_shared_memory(driver, gpu):
     driver.sizes = (4, 8, 4, 12)
-    limit = gpu.properties.maximum_shared
-    if limit <= 48 * 1024:
-        gpu.driver.prepare("axpy", (), False)(None, (1, 1, 1), (1, 1, 1), 49 * 1024, ())
-    else:
-        ag.launch(gpu.default_stream, ag.LaunchConfig(1, 32, limit, True), kernel_of(gpu), 1.0, gpu.allocate(8), 1, bytes(12))
-        assert driver.names()[-1].endswith("LaunchCooperativeKernel")
-    assert "FuncSetAttribute" in driver.names()
+    configuration = ag.LaunchConfig(1, 32, gpu.properties.maximum_shared, cooperative=True)
+    kernel, buffer = kernel_of(gpu), gpu.allocate(8)
+    for _ in range(2):
+        ag.launch(gpu.default_stream, configuration, kernel, 1.0, buffer, 1, bytes(12))
+    assert driver.names()[-1].endswith("LaunchCooperativeKernel")
+    assert [call[-1] for call in driver.calls if call[0] == "FuncSetAttribute"] == [65536]  # once
 
 
 def test_each_call_is_on_the_right_device(driver):
