@@ -33,7 +33,7 @@ class Dialect:
         prefix: What the functions' names begin with.
         names: Functions that are called something else than in CUDA's driver interface, without the prefix.
         relaxed: The mode of a capture that lets this thread allocate meanwhile.
-        shared_attribute: The attribute of a function that raises its dynamic shared memory.
+        shared_attribute: The attribute of a function that must be raised for much dynamic shared memory; `None` where none must.
     """
 
     api: str
@@ -183,7 +183,7 @@ class CudaLikeDriver(Driver):
         name = self.dialect.function("LaunchCooperativeKernel" if cooperative else "LaunchKernel")
         queue, extra = getattr(self.dialect.module, name), () if cooperative else (0,)
         activate, pack, lock = self.activate, packer.pack_into, threading.Lock()
-        allowed = _STATIC_SHARED
+        allowed = _STATIC_SHARED if self.dialect.shared_attribute is not None else self.properties.maximum_shared
 
         def launch(
             stream: Handle, grid: Triple, block: Triple, shared: int, values: Sequence[object], keep: object = (memory, pointers)

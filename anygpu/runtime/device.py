@@ -21,6 +21,12 @@ _lock = threading.RLock()
 _default = "cpu"
 
 
+@faults.after_fork_in_child
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
 class _Stack(threading.local):
     """The devices that this thread has entered, the innermost last."""
 

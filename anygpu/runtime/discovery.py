@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from anygpu.errors import NoDeviceError
+from anygpu.runtime import faults
 from anygpu.runtime.base import Driver, Found, Unavailable
 
 _MODULES = {"cuda": "anygpu.runtime.cuda", "hip": "anygpu.runtime.hip", "opencl": "anygpu.runtime.opencl"}
@@ -15,6 +16,12 @@ _NAME = re.compile(r"([a-z]+)(?::(\d{1,3}))?")
 _found: dict[str, Found] = {}
 _finders: dict[str, Callable[[], Found]] = {}
 _lock = threading.RLock()
+
+
+@faults.after_fork_in_child
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
 
 
 def register(api: str, finder: Callable[[], Found]) -> None:

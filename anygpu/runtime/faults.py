@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
+from collections.abc import Callable
 
 from anygpu.drivercodes import explain
 from anygpu.errors import AnyGPUError, DeviceLostError, DriverError, ForkError
@@ -57,6 +58,12 @@ def _at_exit() -> None:
     _exiting = True
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+def after_fork_in_child(function: Callable[[], None]) -> Callable[[], None]:
+    """Call ``function`` in every child of ``fork``: to renew locks, which another thread of the parent may have held."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+    return function
+
+
+after_fork_in_child(_after_fork_in_child)
 atexit.register(_at_exit)

@@ -46,11 +46,7 @@ def discover_with(module: ModuleType) -> Found:
         row = explain("hip", int(code) or 100)
         raise Unavailable(f"ROCm reports no device: {row.name}, {row.meaning}; {row.remedy}")
     version = int(module.hipRuntimeGetVersion()[1])
-    dialect = Dialect(
-        "hip", module, "hip", _NAMES,
-        module.hipStreamCaptureMode.hipStreamCaptureModeRelaxed,
-        module.hipFuncAttribute.hipFuncAttributeMaxDynamicSharedMemorySize,
-    )  # fmt: skip
+    dialect = Dialect("hip", module, "hip", _NAMES, module.hipStreamCaptureMode.hipStreamCaptureModeRelaxed, None)
     return Found(tuple(_open(dialect, ordinal, f"{version // 10_000_000}.{version // 100_000 % 100}") for ordinal in range(int(count))))
 
 

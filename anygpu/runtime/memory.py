@@ -114,6 +114,7 @@ class MemoryPool:
         self._returned: collections.deque[_Block] = collections.deque()
         self._lock = threading.Lock()
         self._bytes = self._peak = self._cached = self._hits = self._misses = 0
+        _pools.add(self)
 
     def __repr__(self) -> str:
         found = self.statistics
@@ -209,6 +210,15 @@ class MemoryPool:
         lines += [f"  {held:,} bytes made at {site}" for held, _, site in largest]
         lines.append("  hint: drop buffers that are not needed (del, or buffer.close()), or work in parts")
         return "\n".join(lines)
+
+
+_pools: weakref.WeakSet[MemoryPool] = weakref.WeakSet()
+
+
+@faults.after_fork_in_child
+def _renew_locks() -> None:
+    for pool in _pools:
+        pool._lock = threading.Lock()
 
 
 def rounded(size: int) -> int:
@@ -324,7 +334,7 @@ class Buffer:
         """Copy ``source``, a buffer or host array of at most this size, to the start of the buffer, in the order of ``stream``.
 
         With ``wait=False`` a copy from host memory returns at once: do not change the array until the stream has passed the copy. It
-        overlaps with other work if the array is pinned (``Device.pinned``). Copies between buffers never wait.
+        overlaps with other work if the array is pinned (``Device.pinned``). Copies within a device never wait.
 
         Raises:
             ValueError: ``source`` is larger than the buffer, or no contiguous array.
@@ -359,7 +369,10 @@ class Buffer:
             self._move(stream, target.ctypes.data, self.address, target.nbytes, "out", target, wait)
 
     def to_numpy(self, dtype: DTypeLike, shape: int | tuple[int, ...] | None = None, stream: Stream | None = None) -> np.ndarray:
-        """The bytes as a new array of ``dtype``. Without ``shape``, as many elements as fit, in one axis. Waits for the stream."""
+        """The bytes as a new array of ``dtype``. Without ``shape``, as many elements as fit, in one axis.
+
+        Waits for ``stream``, by default the one on which the buffer was allocated; work on other streams is for `Stream.wait` to order.
+        """
         chosen = np.dtype(dtype)
         found = np.empty(self.size // chosen.itemsize if shape is None else shape, chosen)
         self.copy_to(found, stream)
@@ -405,7 +418,7 @@ class Buffer:
             stream.submit(stream.driver.copy, self.address, source.address, source.size, "on")
         elif self.device.can_access_peer(source.device):
             self.argument_on(stream)
-            source.stream.synchronize()  # streams of different devices meet on the host
+            source.device.stream_or_default(None, source.stream).synchronize()  # streams of different devices meet on the host
             stream.submit(stream.driver.copy_peer, self.address, source.device.driver, source.address, source.size)
             stream.keep(source)
         else:

@@ -92,10 +92,11 @@ def _info(device: cl.Device, name: str, default: int) -> int:
 class _Queue:
     """A command queue, and the event of what was queued last: whether that is done tells whether all is."""
 
-    __slots__ = ("last", "queue")
+    __slots__ = ("last", "leaving", "queue")
 
     def __init__(self, queue: cl.CommandQueue):
         self.queue = queue
+        self.leaving = False  # nobody refers to it any more; its work is still done, and waited for by `synchronize`
         self.last: cl.Event | None = None
 
 
@@ -177,13 +178,14 @@ class OpenClDriver(Driver):
     def create_stream(self) -> _Queue:
         profiling = self._cl.command_queue_properties.PROFILING_ENABLE  # events have times; it costs nothing that could be measured
         stream = _Queue(self._cl.CommandQueue(self._context, self._device, profiling))
+        self._streams -= {other for other in list(self._streams) if other.leaving and self.stream_done(other)}
         self._streams.add(stream)
         return stream
 
     def destroy_stream(self, stream: Handle) -> None:
         assert isinstance(stream, _Queue)
         stream.queue.flush()
-        self._streams.discard(stream)
+        stream.leaving = True
 
     def _queue(self, stream: Handle, operation: object, *arguments: object, **options: object) -> None:
         try:
@@ -217,6 +219,8 @@ class OpenClDriver(Driver):
     def synchronize(self) -> None:
         for stream in list(self._streams):
             self.synchronize_stream(stream)
+            if stream.leaving:
+                self._streams.discard(stream)
 
     def create_event(self) -> _Event:
         return _Event()

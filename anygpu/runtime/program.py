@@ -23,6 +23,7 @@ from anygpu.runtime.stream import Stream
 LANGUAGES = ("cuda", "hip", "opencl", "ptx", "spirv")
 _BINARY = {"ptx": "ptx", "spirv": "spirv"}  # languages that are loaded as they are
 _SUFFIX = {"cuda": ".cu", "hip": ".hip", "opencl": ".cl"}
+_LAUNCHERS = 256  # launch configurations that are remembered
 _CACHE_FORMAT = 1  # part of every key: another layout of `Code` needs another number
 
 
@@ -308,6 +309,8 @@ class Kernel:
     def __getitem__(self, configuration: object) -> Launcher:
         try:
             launcher = self._launchers.get(configuration)
+            if launcher is None and isinstance(configuration, tuple) and len(configuration) > 2 and isinstance(configuration[2], Stream):
+                launcher = configuration[2].launchers.get((self, configuration))  # type: ignore[assignment]
         except TypeError:  # a list as an extent
             launcher = None
         if launcher is None:
@@ -318,9 +321,18 @@ class Kernel:
             stream = configuration[2] or None if len(configuration) > 2 else None
             shared = configuration[3] if len(configuration) > 3 else 0
             launcher = Launcher(self, LaunchConfig(grid, block, shared), stream)
-            if len(self._launchers) < 256 and not any(isinstance(part, list) for part in configuration):
-                self._launchers[configuration] = launcher
+            self._remember(configuration, launcher, stream)
         return launcher
+
+    def _remember(self, configuration: tuple[object, ...], launcher: Launcher, stream: Stream | None) -> None:
+        """Keep a launcher: a kernel must not keep a stream open, so that those of a stream go with it."""
+        if any(isinstance(part, list) for part in configuration):
+            return
+        if stream is None:
+            if len(self._launchers) < _LAUNCHERS:
+                self._launchers[configuration] = launcher
+        elif len(stream.launchers) < _LAUNCHERS:
+            stream.launchers[self, configuration] = launcher
 
     def prepare(self, parameters: tuple[Parameter, ...], cooperative: bool = False) -> Launch:
         """The driver's launch for a signature: all that depends on the signature alone is done once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import threading
 import weakref
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from anygpu.runtime.device import Device
 
 Operation = Callable[..., object]  # a driver's method whose first argument is the stream
-_HELD = 64  # host arrays that a stream keeps alive before it asks whether they can go
+_HELD = 64  # host objects that a stream keeps alive before it puts an event behind them, to see when they can go
 
 
 class Stream:
@@ -42,9 +43,11 @@ class Stream:
         device.used = True
         self.handle: Handle = device.driver.create_stream()
         self.graph: Graph | None = None  # what is being captured
-        self._held: list[object] = []
+        self.launchers: dict[object, object] = {}  # launch configurations that name this stream
         self.closed = False
-        self._destroy = weakref.finalize(self, _destroy, device.driver, device.driver.destroy_stream, self.handle)
+        self._held: list[object] = []
+        self._marked: collections.deque[tuple[Event, list[object]]] = collections.deque()
+        self._destroy = weakref.finalize(self, _destroy_stream, device.driver, self.handle, self._held, self._marked)
         self._destroy.atexit = False
 
     def __repr__(self) -> str:
@@ -80,9 +83,12 @@ class Stream:
         if self.graph is not None:
             self.graph.kept.extend(objects)
             return
-        if len(self._held) >= _HELD and self.done:
-            self._held.clear()
         self._held.extend(objects)
+        if len(self._held) >= _HELD:
+            self._marked.append((self.record(), self._held.copy()))
+            self._held.clear()
+            while self._marked and self._marked[0][0].done:
+                self._marked.popleft()
 
     def record(self, event: Event | None = None) -> Event:
         """Put an event behind all work that is queued now, and return it. Without ``event``, a new one."""
@@ -111,7 +117,8 @@ class Stream:
             graph.streams.append(self)
             self.graph = graph
         self.submit(self.driver.wait_event, event.handle)
-        self.keep(event)
+        if self.graph is not None:
+            self.keep(event)
 
     @property
     def done(self) -> bool:
@@ -127,6 +134,7 @@ class Stream:
         self.refuse_capture("synchronize")
         self.driver.synchronize_stream(self.handle)
         self._held.clear()
+        self._marked.clear()
 
     def refuse_capture(self, what: str) -> None:
         """Raise `WrongStreamError` if the stream is being captured, which ``what`` would wait for in vain."""
@@ -185,6 +193,13 @@ class Stream:
             yield graph
         finally:
             self.end_capture()
+
+
+def _destroy_stream(driver: Driver, handle: Handle, held: list[object], marked: collections.deque[tuple[Event, list[object]]]) -> None:
+    if faults.usable(driver):
+        if held or marked:  # host memory that a copy may still read or write
+            driver.synchronize_stream(handle)
+        driver.destroy_stream(handle)
 
 
 def _destroy(driver: Driver, destroy: Callable[..., None], *handles: Handle) -> None:
