@@ -151,7 +151,7 @@ class CudaLikeDriver(Driver):
     # ------------------------------------------------------------------------------------------------------------ code and launch
 
     def compile(self, request: Request) -> Code:
-        return rtc.compile_for(request, self.properties.architecture)
+        return rtc.compile_for(request, self.properties.architecture, machine_code=True)
 
     def compiler_version(self, language: str) -> str:
         return f"{rtc.compiler_for(self.properties.architecture).version()} {self.properties.driver_version}"

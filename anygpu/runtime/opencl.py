@@ -123,11 +123,21 @@ class OpenClDriver(Driver):
         self.fault: AnyGPUError | None = None
         self.properties = _properties(device)
         self.capabilities = _capabilities(device)
-        self._context = cl.Context([device])
+        self._made: cl.Context | None = None
+        self._lock = threading.Lock()
         self._allocations: dict[int, cl.SVMAllocation] = {}
         self._host: dict[int, tuple[cl.Buffer, object]] = {}
         self._streams: set[_Queue] = set()
         faults.watch(self)
+
+    @property
+    def _context(self) -> cl.Context:
+        """The device's context, which on a GPU takes memory and time: made when the device is first used."""
+        if self._made is None:
+            with self._lock:
+                if self._made is None:
+                    self._made = self._cl.Context([self._device])
+        return self._made
 
     def _failure(self, error: cl.Error, detail: str = "") -> AnyGPUError:
         return faults.failure(self, "opencl", error.code, error.routine or "OpenCL", detail)

@@ -71,8 +71,11 @@ class Compiler:
         """The compiler's name and version."""
         return "{} {}.{}".format(self.prefix, *self.call("Version"))
 
-    def compile(self, request: Request, target: str, options: list[str]) -> Code:
-        """Compile a request. Raises `SourceError` with the log if the source is refused."""
+    def compile(self, request: Request, target: str, options: list[str], machine_code: bool = False) -> Code:
+        """Compile a request. Raises `SourceError` with the log if the source is refused.
+
+        With ``machine_code`` the result is a cubin and no PTX, which a driver older than the compiler might not take.
+        """
         (program,) = self.call("CreateProgram", request.text.encode(), request.filename.encode(), 0, [], [])
         try:
             for expression in request.expressions:
@@ -84,10 +87,13 @@ class Compiler:
                 found = diagnose(log, request.source, request.filename)
                 raise SourceError(f"{request.filename} does not compile for {target}", log, found)
             image = self._read(program, self.image)
+            parameters = self.parameters(image)
+            if machine_code:
+                image = self._read(program, "CUBIN")
             lowered = {expression: self._lowered(program, expression) for expression in request.expressions}
         finally:
             self.call("DestroyProgram", program)
-        return Code(self.format, image, self.parameters(image), lowered)
+        return Code("cubin" if machine_code else self.format, image, parameters, lowered)
 
     def _lowered(self, program: object, expression: str) -> str:
         (name,) = self.call("GetLoweredName", program, expression.encode())
@@ -97,7 +103,7 @@ class Compiler:
         (size,) = self.call(f"Get{what}Size", program)
         memory = bytearray(int(size))  # type: ignore[call-overload]
         self.call(f"Get{what}", program, memory)
-        return bytes(memory) if what == "Code" else bytes(memory).rstrip(b"\0")
+        return bytes(memory) if what in ("Code", "CUBIN") else bytes(memory).rstrip(b"\0")
 
 
 @functools.cache
@@ -135,8 +141,10 @@ def compiler_for(target: str) -> Compiler:
     raise ValueError(f"{target!r} is no architecture: NVIDIA's look like sm_90, AMD's like gfx942")
 
 
-def compile_for(request: Request, target: str) -> Code:
-    """C++ for an architecture. CUDA C++ is taken for AMD's, too, with a small preamble.
+def compile_for(request: Request, target: str, machine_code: bool = False) -> Code:
+    """C++ for an architecture: PTX for NVIDIA's, or a cubin with ``machine_code``; code objects for AMD's.
+
+    CUDA C++ is taken for AMD's, too, with a small preamble.
 
     Raises:
         SourceError: The source does not compile.
@@ -149,11 +157,12 @@ def compile_for(request: Request, target: str) -> Code:
                 request.source, "hip", request.filename, request.options, request.expressions, CUDA_ON_HIP + request.prelude
             )
         return compiler.compile(request, target, [f"--offload-arch={target}", "-std=c++17", "-ffp-contract=on", *request.options])
-    options = [f"--gpu-architecture=compute_{target.partition('_')[2]}", "--std=c++17", *request.options]
+    kind = "sm" if machine_code else "compute"
+    options = [f"--gpu-architecture={kind}_{target.partition('_')[2]}", "--std=c++17", *request.options]
     if _INCLUDE.search(request.source):
         folder = _headers(compiler)
         options += [f"-I{folder}", f"-I{os.path.join(folder, 'cccl')}"]
-    return compiler.compile(request, target, options)
+    return compiler.compile(request, target, options, machine_code)
 
 
 def _headers(compiler: Compiler) -> str:

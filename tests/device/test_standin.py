@@ -267,6 +267,29 @@ def test_code_of_another_vendor(driver, gpu):
         ag.Program(b"\x03\x02\x23\x07", "spirv").compile(gpu).get_kernel("f")
 
 
+def test_source_becomes_machine_code_of_the_device(driver, gpu, monkeypatch):
+    """NVRTC is real here, only the driver that loads its cubin is not."""
+    if driver.api == "hip":
+        pytest.skip("hipRTC needs ROCm")
+    pytest.importorskip("cuda.bindings.nvrtc")
+    source = "template <class T> __global__ void scale(T *x, T a) { x[threadIdx.x] *= a; }"
+    code = ag.Program(source, "cuda").compile(gpu, ["scale<float>"])
+    assert code.format == "cubin" and code.image[:4] == b"\x7fELF" and code.names == ["scale<float>"]
+    driver.sizes = (8, 4)
+    buffer = gpu.allocate(4)
+    code.get_kernel("scale<float>")[1, 1](buffer, 2.0)
+    assert driver.calls[-1][1] == "_Z5scaleIfEvPT_S0_" and driver.launched == [struct.pack("<Qf", buffer.address, 2)]
+    with pytest.raises(ag.ArgumentError, match=r"kernel 'scale<float>' takes 2 arguments \(8 bytes, a float\), not 1"):
+        code.get_kernel("scale<float>")[1, 1](buffer)
+    squares = ag.ElementwiseKernel("float32 x", "float32 y", "y = x * x", "squares")
+    driver.sizes = (8, 8, 8)
+    squares(buffer)
+    total = ag.ReductionKernel("float32 x", "float32 y", "x", "a + b", "y = a", 0, "total")
+    driver.sizes = (8, 8, 8, 8)
+    total(buffer)
+    assert [call[1] for call in driver.calls if call[0] == "LaunchKernel"] == ["_Z5scaleIfEvPT_S0_", "squares", "total"]
+
+
 # --------------------------------------------------------------------------------------------------------- the bindings themselves
 
 
