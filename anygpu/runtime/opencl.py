@@ -3,8 +3,8 @@
 Memory is coarse-grained shared virtual memory (OpenCL 2.0), so that an address is a number here as everywhere and views need no
 objects of their own. A stream is an in-order command queue. Programs are OpenCL C or, where the driver takes it, SPIR-V.
 
-Queueing a kernel with two buffers and two scalars takes 6.8 us of the host's time on Intel's CPU runtime, checks included, where
-pyopencl's own call takes 3.0 (two shared cores, read once; ``benchmarks/opencl_launch.py``).
+Queueing a kernel with two buffers and two scalars takes 5.7 us of the host's time on Intel's CPU runtime, checks included, where
+pyopencl's own call takes 2.7 (two shared cores, read once; ``benchmarks/opencl_launch.py``).
 """
 
 from __future__ import annotations
@@ -187,7 +187,10 @@ class OpenClDriver(Driver):
 
     def create_stream(self) -> _Queue:
         profiling = self._cl.command_queue_properties.PROFILING_ENABLE  # events have times; it costs nothing that could be measured
-        stream = _Queue(self._cl.CommandQueue(self._context, self._device, profiling))
+        try:
+            stream = _Queue(self._cl.CommandQueue(self._context, self._device, profiling))
+        except self._cl.Error as error:
+            raise self._failure(error) from error
         self._streams -= {other for other in list(self._streams) if other.leaving and self.stream_done(other)}
         self._streams.add(stream)
         return stream
@@ -350,8 +353,9 @@ class OpenClDriver(Driver):
         # what pyopencl's own calls use; the public set_arg finds the type of bytes by trying, which takes 10 us
         set_bytes, set_svm = getattr(kernel, "_set_arg_buf", kernel.set_arg), getattr(kernel, "_set_arg_svm", kernel.set_arg)
         pointers = [n for n, p in enumerate(parameters) if p.code == "P"]
-        scalars = [(n, struct.Struct(p.code).pack) for n, p in enumerate(parameters) if p.code not in "PSV"]
-        others = [(n, p.code) for n, p in enumerate(parameters) if p.code in "SV"]
+        scalars = [(n, struct.Struct(p.code).pack) for n, p in enumerate(parameters) if p.code not in "PSV*"]
+        structures = [n for n, p in enumerate(parameters) if p.code in "V*"]
+        scratch = [n for n, p in enumerate(parameters) if p.code == "S"]
         enqueue, lock, local_memory = cl.enqueue_nd_range_kernel, threading.Lock(), cl.LocalMemory
 
         # keep: a kernel of Intel's runtime does not keep its program alive
@@ -363,8 +367,10 @@ class OpenClDriver(Driver):
                         set_svm(n, values[n])
                     for n, pack in scalars:
                         set_bytes(n, pack(values[n]))
-                    for n, code in others:
-                        kernel.set_arg(n, local_memory(values[n]) if code == "S" else values[n])
+                    for n in structures:
+                        set_bytes(n, values[n])
+                    for n in scratch:
+                        kernel.set_arg(n, local_memory(values[n]))
                     stream.last = enqueue(stream.queue, kernel, size, block)  # type: ignore[attr-defined]
             except cl.Error as error:
                 raise failure(error, f"kernel {name}, grid {grid}, block {block}") from error
