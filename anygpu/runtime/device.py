@@ -144,6 +144,8 @@ class Device:
     def pinned(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> np.ndarray:
         """A host array, not initialised, that this device copies without a detour and while it computes (page-locked memory).
 
+        Raises ``OutOfMemoryError`` where the host has no more memory that can be page-locked.
+
         Example:
             >>> import numpy as np, anygpu as ag
             >>> staging = ag.Device("cpu").pinned((2, 3), np.float32)

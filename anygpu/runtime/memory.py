@@ -435,7 +435,11 @@ def pinned_array(driver: Driver, shape: int | tuple[int, ...], dtype: DTypeLike)
     if not size:
         return np.empty(extents, chosen)
     faults.check(driver)
-    address = driver.allocate_host(size)
+    try:
+        address = driver.allocate_host(size)
+    except MemoryError as error:
+        hint = "use a smaller array in turns, or a plain one"
+        raise OutOfMemoryError(f"the host has no {size:,} bytes that can be page-locked\n  hint: {hint}") from error
     memory = (ctypes.c_char * size).from_address(address)
     close = weakref.finalize(memory, _free_host, driver, address)
     close.atexit = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import operator
 import pickle
 import threading
 import weakref
@@ -180,7 +181,7 @@ class ObjectCode:
         self.image = code.image
         self._lock = threading.Lock()
         self._module: Handle | None = None
-        self._kernels: dict[str, Kernel] = {}
+        self._kernels: weakref.WeakValueDictionary[str, Kernel] = weakref.WeakValueDictionary()
 
     def __repr__(self) -> str:
         where = "no device" if self.device is None else self.device.name
@@ -271,9 +272,12 @@ class LaunchConfig:
 
 def extents(value: int | Sequence[int], what: str) -> Triple:
     """One to three positive extents as a triple; 0 in a grid means that nothing runs."""
-    items = tuple(value) if isinstance(value, Sequence) else (value,)
     least = 0 if what == "grid" else 1
-    if not 1 <= len(items) <= 3 or not all(isinstance(n, int) and n >= least for n in items):
+    try:
+        items = tuple(operator.index(n) for n in (value if isinstance(value, Sequence) else (value,)))
+    except TypeError:
+        items = ()
+    if not 1 <= len(items) <= 3 or min(items) < least:
         raise LaunchError(f"the {what} is an int, or up to three, of {least} or more, not {value!r}")
     return (*items, *(1,) * (3 - len(items)))  # type: ignore[return-value]
 

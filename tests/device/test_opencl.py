@@ -221,7 +221,7 @@ def test_shared_memory_of_a_launch_and_as_an_argument(device, code):
 
 def test_three_axes(device, code):
     out = device.allocate(4 * 24)
-    code.get_kernel("where")[(2, 3, 1), (2, 1, 2)](out)
+    code.get_kernel("where")[(2, np.int64(3), 1), [2, 1, 2]](out)
     found = out.to_numpy(np.int32, (2, 3, 4))
     assert found[1].tolist() == [[0, 0, 100, 100], [10, 10, 110, 110], [20, 20, 120, 120]]
 
@@ -272,6 +272,8 @@ def test_arguments_that_do_not_fit(code, args, message):
         ((1, (1, 1, 1, 1)), "the block is an int, or up to three"),
         ((1, 1, None, 1 << 40), "bytes of shared memory are more than the"),
         ((1,), "kernel[grid, block] takes a grid and a block"),
+        ((1.5, 1), "the grid is an int, or up to three, of 0 or more, not 1.5"),
+        (((), 1), "the grid is an int, or up to three, of 0 or more, not ()"),
     ],
 )
 def test_configurations_that_cannot_be(code, configuration, message):

@@ -197,6 +197,13 @@ def test_out_of_memory_flushes_retries_and_names_the_largest(driver, gpu):
     assert gpu.allocate(500_000).size == 500_000
 
 
+def test_pinned_memory_that_is_not_there(driver, gpu):
+    driver.capacity = 1000
+    with pytest.raises(ag.errors.OutOfMemoryError) as caught:
+        gpu.pinned(2000)
+    assert str(caught.value) == "the host has no 2,000 bytes that can be page-locked\n  hint: use a smaller array in turns, or a plain one"
+
+
 def test_a_lost_device_refuses_everything_from_then_on(driver, gpu):
     driver.sizes = (4, 8, 4, 12)
     buffer = gpu.allocate(64)
