@@ -159,13 +159,16 @@ class CudaLikeDriver(Driver):
     def load(self, code: Code) -> Handle:
         if code.format not in self.capabilities.formats:
             raise DeviceError(f"{self.api}:{self.ordinal} takes no {code.format}: it loads {', '.join(self.capabilities.formats)}")
-        return self.call("ModuleLoadData", code.image + b"\0")[1]  # PTX ends with a zero byte; images know their own end
+        image = code.image + b"\0"  # PTX ends with a zero byte; images know their own end
+        return self.call("ModuleLoadData", image)[1], image  # HIP does not copy the image
 
     def unload(self, module: Handle) -> None:
-        self.call("ModuleUnload", module)
+        assert isinstance(module, tuple)
+        self.call("ModuleUnload", module[0])
 
     def function(self, module: Handle, name: str) -> Handle:
-        code, function = self.call("ModuleGetFunction", module, name.encode(), accept=(_NOT_FOUND,))
+        assert isinstance(module, tuple)
+        code, function = self.call("ModuleGetFunction", module[0], name.encode(), accept=(_NOT_FOUND,))
         if int(code):  # type: ignore[call-overload]
             raise KeyError(name)
         return function
