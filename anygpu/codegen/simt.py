@@ -312,7 +312,7 @@ def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> Kernel:
     uniform = uniform_barriers(kernel)
     if uniform is None and not target.divergent_barriers:
         where = next(s for s in walk(kernel.body) if isinstance(s, Barrier) and s.scope != "warp")
-        message = f"{target.name} needs all work-items of a block to pass each barrier, and control flow around this one differs between them"
+        message = f"{target.name} needs all work-items of a block to pass each barrier, but control flow around this one differs among them"
         raise _refuse(kernel, where.loc, message, "move the barrier out of the branch or loop whose condition depends on the work-item")
     kernel = uniform or kernel
     if options.small:

@@ -9,16 +9,61 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from anygpu.dtypes import bool_
 from anygpu.ir.build import op
-from anygpu.ir.kernel import Barrier, Block, Body, Exit, Expr, For, If, Kernel, Ref, Stmt, Var, While, walk
+from anygpu.ir.kernel import Assign, Barrier, Block, Body, Exit, Expr, For, If, Kernel, Ref, Stmt, Var, While, walk
 from anygpu.passes.regions import BlockExit, BlockFor, BlockIf, BlockScope, BlockWhile, Once, Program, Region, Sync, plan_regions
 from anygpu.passes.rewrite import map_bodies
 
 
 def uniform_barriers(kernel: Kernel) -> Kernel | None:
     """``kernel`` with its block and grid barriers in control flow that all work-items of a block share; None if that cannot be."""
-    if not any(isinstance(s, Barrier) and s.scope != "warp" for s in walk(kernel.body)):
+    if not _has_barrier(kernel.body):
         return kernel
+    return _planned(kernel) or _planned(replace(kernel, body=_Guards().body(kernel.body)))
+
+
+def _has_barrier(body: Body) -> bool:
+    return any(isinstance(s, Barrier) and s.scope != "warp" for s in walk(body))
+
+
+class _Guards:
+    """Branches with a barrier on one side become guards, which a plan can split: ``if c: ...; return`` in front of a barrier, and
+    ``if c: ... else: ...`` with a barrier in one of the two."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def body(self, body: Body) -> Body:
+        return tuple(new for stmt in body for new in self.statement(stmt))
+
+    def statement(self, stmt: Stmt) -> Body:
+        match stmt:
+            case Block(label=label):
+                return (replace(stmt, body=self.body(self.without_exits(stmt.body, label))),)
+            case If(then=then, orelse=orelse) if orelse and _has_barrier(then) != _has_barrier(orelse):
+                return self.body(self.split(stmt, then, orelse))
+            case _:
+                return (map_bodies(stmt, self.body),)
+
+    def split(self, stmt: If, then: Body, orelse: Body) -> Body:
+        """A branch as a variable and a guard for each side."""
+        self.count += 1
+        holds = Var(f".holds.{self.count}", bool_)
+        sides = ((Ref(holds), then), (op("not", Ref(holds)), orelse))
+        return (Assign(holds, stmt.cond, stmt.loc), *(If(cond, side, (), stmt.loc) for cond, side in sides if side))
+
+    def without_exits(self, body: Body, label: str) -> Body:
+        """A block's statements, with what a conditional exit would skip moved to the other side of its condition."""
+        for n, stmt in enumerate(body):
+            match stmt:
+                case If(then=(*some, Exit(label=left)), orelse=orelse) if left == label and _has_barrier(body[n + 1 :]):
+                    return (*body[:n], *self.split(stmt, tuple(some), self.without_exits((*orelse, *body[n + 1 :]), label)))
+        return body
+
+
+def _planned(kernel: Kernel) -> Kernel | None:
+    """``kernel`` as the plan of its regions has it; None if there is no plan."""
     # The plan knows barriers of blocks; those of the grid stand in the same places.
     grid: set[int] = set()
 

@@ -62,7 +62,7 @@ class MemoryAccess:
         self.places[array.name] = Place(array, pointer, strides)
 
     def _declare(self, arrays: list[Array]) -> None:
-        """Static shared arrays are variables of the module, or lie in front of the launch's dynamic memory if that is too little for them."""
+        """Static shared arrays are variables of the module; more than it may declare lies in front of the launch's dynamic memory."""
         values, target = self.values, self.values.target
         sizes = {a.name: (math.prod(a.shape or ()) * a.itemsize + 15) & -16 for a in arrays if a.shape != (0,)}
         self.shared_bytes = sum(sizes.values())
