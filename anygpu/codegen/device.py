@@ -174,7 +174,7 @@ class Target:
     ``spaces`` numbers the address spaces. ``scopes`` names LLVM's synchronisation scopes. ``atomics`` holds the (operation, dtype) that are
     one instruction. ``narrow``: whether 32-bit integers are cheaper than 64-bit ones. ``buffers``: whether an argument is a buffer and an
     offset rather than an address. ``static_limit`` bounds the shared memory that a module may declare. ``divergent_barriers``: whether
-    work-items that have ended do not keep a barrier waiting.
+    work-items that have ended do not keep a barrier waiting. ``cold`` holds the attributes of functions that are rarely called.
     """
 
     name: str
@@ -190,6 +190,7 @@ class Target:
     static_limit: int
     divergent_barriers: bool
     unsupported: Mapping[str, str] = field(default_factory=dict)
+    cold: str = "cold noinline"
     flat_warps: bool = False
 
     def pointer(self, space: Space) -> str:

@@ -123,6 +123,7 @@ class _Worker:
         self.close()
         self.complaints.seek(0)
         lines = self.complaints.read().decode(errors="replace").splitlines()
+        self.complaints.close()
         said = [line for line in lines if "LLVM ERROR" in line or "Assertion" in line]
         return (said or lines or ["it said nothing"])[-1]
 

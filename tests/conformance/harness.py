@@ -111,16 +111,15 @@ def duplicate(value: object, buffers: list[np.ndarray]) -> object:
 
 
 def run_device(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome:
-    """The kernel on the device, as a user launches it. An executor that only compiles leaves the outcome to the interpreter."""
-    if EXECUTOR is not None:
-        launcher = launch.launcher(kernel)
-        found = EXECUTOR(kernel, launcher, args) if launcher.blocks else ([], None)
-        return run_interpreter(kernel, launch, args) if found is None else Outcome(list(args), *found)
+    """The kernel on the device, as a user launches it. An executor that only compiles leaves the run to the CPU."""
+    launcher = launch.launcher(kernel)
+    if EXECUTOR is not None and launcher.blocks and (found := EXECUTOR(kernel, launcher, args)) is not None:
+        return Outcome(list(args), *found)
     text = io.StringIO()
     error: Exception | None = None
     with contextlib.redirect_stdout(text):
         try:
-            launch.launcher(kernel)(*args)
+            launcher(*args)
         except (KernelIndexError, KernelAssertionError) as found:
             error = found
     return Outcome(list(args), text.getvalue().splitlines(), error)

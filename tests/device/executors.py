@@ -130,12 +130,7 @@ class OpenCl:
 
     @functools.cached_property
     def cl(self):
-        """pyopencl, with the runtime's libraries loaded and an ICD file that names it: the wheel's own names a folder that is not there.
-
-        The runtime sees one processor, since its compiler now and then corrupts its memory when it uses several.
-        """
-        processors = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(processors)})
+        """pyopencl, with the runtime's libraries loaded and an ICD file that names it: the wheel's own names a folder that is not there."""
         library = Path(sys.prefix) / "lib"
         for name in ("libintlc.so.5", "libimf.so", "libsvml.so", "libirng.so"):
             if (library / name).exists():
@@ -146,9 +141,6 @@ class OpenCl:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pyopencl
-
-            pyopencl.get_platforms()
-        os.sched_setaffinity(0, processors)
         return pyopencl
 
     @functools.cached_property

@@ -93,5 +93,6 @@ SPIRV = Spirv(
     scopes={"warp": "subgroup", "block": "workgroup", "grid": "device"},
     atomics=frozenset((op, d) for op in _ATOMIC for d in ("int32", "uint32", "int64", "uint64")),
     narrow=False, buffers=True, static_limit=1 << 30, divergent_barriers=False, flat_warps=True,
+    cold="alwaysinline",  # LLVM 22 keys labels by the address of a block, and blocks of two functions may share one
     unsupported={"grid_barrier": "OpenCL does not promise that all blocks of a launch run at the same time"},
 )  # fmt: skip
