@@ -108,6 +108,12 @@ def test_capabilities_are_named():
     assert code(saxpy, np.float32(2), X, X, X).capabilities == frozenset()
 
 
+def test_amd_code_objects_are_version_5_without_hidden_arguments():
+    for architecture in ("gfx942", "gfx1100"):
+        image = compile_device(code(saxpy, 2.0, X, X, X, architecture=architecture), architecture)
+        assert image[8] == 3 and b"hidden_" not in image  # ELFABIVERSION_AMDGPU_HSA_V5
+
+
 # ----------------------------------------------------------------------------------------------------------------------- arithmetic
 
 

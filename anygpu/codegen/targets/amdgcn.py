@@ -64,6 +64,9 @@ class Amdgcn(Target):
         low = count if options.block is not None else 1
         return f'"amdgpu-flat-work-group-size"="{low},{count}" "uniform-work-group-size"="true"'
 
+    def metadata(self) -> str:
+        return '!llvm.module.flags = !{!10}\n!10 = !{i32 1, !"amdhsa_code_object_version", i32 500}\n'
+
 
 _ATOMIC = ("add", "sub", "and", "or", "xor", "exch", "min", "max")
 
