@@ -69,6 +69,7 @@ class DeviceOptions:
 
     ``small``: every array spans under 2**31 bytes, and positions and int arguments fit int32. ``block``: the block's extents, if the code
     is made for them alone, else ``threads`` bounds their product. ``disjoint``: no array that is written overlaps another argument.
+    ``votes``: an OpenCL device has ``cl_khr_subgroup_non_uniform_vote``, without which bounds checks are slower.
     """
 
     small: bool = True
@@ -76,6 +77,7 @@ class DeviceOptions:
     block: tuple[int, int, int] | None = None
     threads: int = 1024
     disjoint: bool = False
+    votes: bool = True
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,11 @@ class Target:
         """The lanes that hold the same i32 or i64, if the target has an instruction for it."""
         return None
 
+    def some(self, w: DeviceWriter, bit: str) -> str | None:
+        """Whether ``bit`` holds for any work-item that runs in step with this one, where branching on that is worth it: on devices that
+        run work-items as vectors, code under a condition that differs between them costs its time even if none takes it."""
+        return None
+
     def lane(self, w: DeviceWriter) -> str | None:
         """The lane as an i64, if the target knows it without the work-item's number in the block."""
         return None
@@ -239,6 +246,10 @@ class Target:
     def operation(self, w: DeviceWriter, name: str, dtype: DType, args: list[str]) -> str | None:
         """A scalar operation that this target does not write as all others do."""
         return None
+
+    def convertible(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str:
+        """``value`` in the form that the target converts as all others do."""
+        return value
 
     def attributes(self, options: DeviceOptions, warps: bool) -> str:
         """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps."""

@@ -271,7 +271,13 @@ class Simt:
     def check(self, stmt: Assert) -> None:
         w, values = self.w, self.values
         bad, end = w.fresh("failed"), w.fresh("held")
-        w.branch_if(values.evaluate(stmt.cond), end, bad, likely=True)
+        holds = values.evaluate(stmt.cond)
+        some = values.some(w.emit(f"xor i1 {holds}, true"))
+        if some is not None:
+            mixed = w.fresh("mixed")
+            w.branch_if(some, mixed, end)
+            w.block(mixed)
+        w.branch_if(holds, end, bad, likely=True)
         w.block(bad)
         values.fail(values.site("assert", stmt.loc, message=stmt.message), [])
         w.block(end)

@@ -151,17 +151,30 @@ class MemoryAccess:
                 test = w.emit(f"icmp ult i32 {text}, {limit}")
             inside = w.emit(f"and i1 {inside}, {test}") if inside else test
         good, bad, end = w.fresh("inside"), w.fresh("outside"), w.fresh("accessed")
+        incoming: list[tuple[str, str]] = []
+
+        def do() -> None:
+            result = act(self.address(place, index, part), part)
+            incoming.append((result, w.label))
+            w.branch(end)
+
+        some = values.some(w.emit(f"xor i1 {inside}, true"))
+        if some is not None:
+            every, mixed = w.fresh("every"), w.fresh("mixed")
+            w.branch_if(some, mixed, every)
+            w.block(every)
+            do()
+            w.block(mixed)
         w.branch_if(inside, good, bad, likely=True)
         w.block(good)
-        result = act(self.address(place, index, part), part)
-        reached = w.label
-        w.branch(end)
+        do()
         w.block(bad)
         values.fail(values.site("index", stmt.loc, place.array), index)
         w.block(end)
-        if not result:
+        if not incoming[0][0]:
             return ""
-        return w.emit(f"phi {scalar_type(part.dtype)} [ {result}, %{reached} ], [ {zero(part.dtype)}, %{bad} ]")
+        sources = ", ".join(f"[ {value}, %{label} ]" for value, label in [*incoming, (zero(part.dtype), bad)])
+        return w.emit(f"phi {scalar_type(part.dtype)} {sources}")
 
     def load(self, stmt: Load) -> None:
         def act(address: str, part: Field) -> str:

@@ -8,7 +8,7 @@ from anygpu.codegen.device import DeviceCode, DeviceOptions, DeviceWriter, Targe
 from anygpu.codegen.expr import emit_bitcast, emit_cast, emit_operation, resize
 from anygpu.codegen.llvm import Module, literal, memory_type, scalar_type
 from anygpu.codegen.simt_reports import report_function
-from anygpu.dtypes import DType, bool_, int64
+from anygpu.dtypes import DType, bool_, float32, int64
 from anygpu.errors import Location, Site
 from anygpu.ir.kernel import Array, Bitcast, Cast, Const, Dim, Expr, Kernel, Op, Ref, Special, Var
 
@@ -148,7 +148,9 @@ class Values:
             case Dim(array=array, axis=axis, dtype=dtype):
                 return resize(w, self.extent(array, axis), int64, dtype, 0, True)
             case Cast(arg=arg, dtype=dtype):
-                return emit_cast(w, self.evaluate(arg), arg.dtype, dtype, 0)
+                source = float32 if arg.dtype.name == "bfloat16" else arg.dtype  # whose values are float32's
+                given = emit_cast(w, self.evaluate(arg), arg.dtype, source, 0)
+                return emit_cast(w, self.target.convertible(w, given, source, dtype), source, dtype, 0)
             case Bitcast(arg=arg, dtype=dtype):
                 return emit_bitcast(w, self.evaluate(arg), arg.dtype, dtype, 0)
             case Op(name=name, args=args):
@@ -182,6 +184,10 @@ class Values:
         place = (loc.filename, loc.line, loc.column, loc.end_column, loc.function)
         self.sites.append(Site(kind, place, array.name if array else "", array.ndim if array else 0, message, parts))
         return len(self.sites) - 1
+
+    def some(self, bit: str) -> str | None:
+        """Whether a rare condition holds for any work-item beside this one, where the target says that asking is worth it."""
+        return self.target.some(self.w, bit) if self.options.votes else None
 
     def fail(self, site: int, index: list[str]) -> None:
         """Record a failure of this work-item."""

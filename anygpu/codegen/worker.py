@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import pickle
 import struct
@@ -37,13 +38,27 @@ class Job:
     level: int
     unroll: bool
 
+    @property
+    def alone(self) -> bool:
+        """Whether LLVM must not have compiled anything before: its SPIR-V back end numbers labels by the addresses of basic blocks and
+        keeps the numbers from module to module, so that in time labels are defined twice."""
+        return self.triple.startswith("spirv")
+
+
+@functools.cache
+def _initialize() -> None:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    llvm.set_option("anygpu", "--spirv-ext=+SPV_KHR_bit_instructions")
+
 
 def compile_here(job: Job) -> bytes:
     """Compile in this process, which a fault of LLVM ends. Raises ``InternalError`` for LLVM IR that is not valid."""
     import llvmlite.binding as llvm
 
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    _initialize()
 
     def machine() -> llvm.TargetMachine:
         return llvm.Target.from_triple(job.triple).create_target_machine(cpu=job.cpu, features=job.features, opt=3, reloc="pic")
@@ -67,16 +82,34 @@ def compile_here(job: Job) -> bytes:
 
 
 def serve() -> None:
-    """The worker's life: read a job, write its result, until the other end closes."""
+    """The worker's life: read a job, write its result, until the other end closes.
+
+    A job that must be alone is done by a copy of this process as it was at the start, or where there are no copies by this one as its last.
+    """
+    _initialize()
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else writes to the standard output must not mix with answers
     while (data := _receive(source)) is not None:
-        answer: bytes | str
-        try:
-            answer = compile_here(pickle.loads(data))
-        except Exception as error:  # noqa: BLE001  every fault of one job is that job's answer
-            answer = f"{type(error).__name__}: {error}"
-        _send(sink, pickle.dumps(answer))
+        job: Job = pickle.loads(data)
+        if job.alone and hasattr(os, "fork"):
+            child = os.fork()
+            if child:
+                if os.waitpid(child, 0)[1]:
+                    os._exit(1)  # LLVM ended the copy: its end is this process's, as far as the other side can see
+                continue
+            _send(sink, pickle.dumps(_answer(job)))
+            os._exit(0)
+        _send(sink, pickle.dumps(_answer(job)))
+        if job.alone:
+            return
+
+
+def _answer(job: Job) -> bytes | str:
+    """The code of a job, or what is wrong with it."""
+    try:
+        return compile_here(job)
+    except Exception as error:  # noqa: BLE001  every fault of one job is that job's answer
+        return f"{type(error).__name__}: {error}"
 
 
 def _send(stream: IO[bytes], data: bytes) -> None:
@@ -152,6 +185,9 @@ def compile_apart(job: Job, what: str) -> bytes:
         if found is None:
             words, _worker = _worker.last_words(), None
             raise InternalError(f"LLVM failed on {what}: {words}")
+        if job.alone and not hasattr(os, "fork"):
+            _worker.last_words()
+            _worker = None
     if isinstance(found, str):
         raise InternalError(f"LLVM failed on {what}: {found}")
     return found

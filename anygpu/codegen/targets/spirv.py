@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target
+from anygpu.codegen.llvm import literal, scalar_type
 from anygpu.dtypes import DType
 from anygpu.ir.kernel import Scope
 
@@ -50,17 +51,26 @@ class Spirv(Target):
         found = w.invoke("<4 x i32>", "_Z16sub_group_balloti", f"i32 {given}", "i32", "spir_func", "convergent")
         return w.emit(f"extractelement <4 x i32> {found}, i64 0")
 
+    def some(self, w: DeviceWriter, bit: str) -> str | None:
+        given = w.emit(f"zext i1 {bit} to i32")
+        found = w.invoke("i32", "_Z25sub_group_non_uniform_anyi", f"i32 {given}", "i32", "spir_func", "convergent")
+        return w.emit(f"icmp ne i32 {found}, 0")
+
     def shuffle(self, w: DeviceWriter, members: str, value: str, lane: str) -> str:
         return w.invoke("i32", "_Z17sub_group_shuffleij", f"i32 {value}, i32 {lane}", "i32, i32", "spir_func", "convergent")
 
     def operation(self, w: DeviceWriter, name: str, dtype: DType, args: list[str]) -> str | None:
-        match name:
-            case "mulhi":  # there is no integer of 128 bits
-                t, letter = f"i{dtype.bits}", _MULTIPLY_HIGH[dtype.name]
-                return w.invoke(t, f"_Z6mul_hi{letter}{letter}", f"{t} {args[0]}, {t} {args[1]}", f"{t}, {t}", "spir_func")
-            case "brev":
-                return _reverse(w, dtype.bits, args[0])
-        return None
+        if name != "mulhi":
+            return None
+        t, letter = f"i{dtype.bits}", _MULTIPLY_HIGH[dtype.name]  # there is no integer of 128 bits
+        return w.invoke(t, f"_Z6mul_hi{letter}{letter}", f"{t} {args[0]}, {t} {args[1]}", f"{t}, {t}", "spir_func")
+
+    def convertible(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str:
+        if not (source.is_float and target.is_integer):
+            return value
+        t = scalar_type(source)  # not every runtime converts NaN to 0
+        nan = w.emit(f"fcmp uno {t} {value}, {value}")
+        return w.emit(f"select i1 {nan}, {t} {literal(0.0, source)}, {t} {value}")
 
     def attributes(self, options: DeviceOptions, warps: bool) -> str:
         parts = ["convergent nounwind"]
@@ -72,18 +82,6 @@ class Spirv(Target):
         return "!10 = !{i32 32}\n"
 
 
-def _reverse(w: DeviceWriter, bits: int, value: str) -> str:
-    """An integer's bits in reverse order: neighbours are swapped in ever larger groups. (OpReverse needs an extension.)"""
-    t, size = f"i{bits}", bits // 2
-    while size:
-        mask = sum(((1 << size) - 1) << at for at in range(0, bits, 2 * size))
-        down = w.emit(f"and {t} {w.emit(f'lshr {t} {value}, {size}')}, {mask}")
-        up = w.emit(f"shl {t} {w.emit(f'and {t} {value}, {mask}')}, {size}")
-        value = w.emit(f"or {t} {down}, {up}")
-        size //= 2
-    return value
-
-
 _ATOMIC = ("add", "sub", "and", "or", "xor", "exch", "min", "max")
 
 SPIRV = Spirv(
@@ -93,6 +91,6 @@ SPIRV = Spirv(
     scopes={"warp": "subgroup", "block": "workgroup", "grid": "device"},
     atomics=frozenset((op, d) for op in _ATOMIC for d in ("int32", "uint32", "int64", "uint64")),
     narrow=False, buffers=True, static_limit=1 << 30, divergent_barriers=False, flat_warps=True,
-    cold="alwaysinline",  # LLVM 22 keys labels by the address of a block, and blocks of two functions may share one
+    cold="alwaysinline",  # a kernel with calls is not made into vectors
     unsupported={"grid_barrier": "OpenCL does not promise that all blocks of a launch run at the same time"},
 )  # fmt: skip
