@@ -45,13 +45,16 @@ class Job:
         return self.triple.startswith("spirv")
 
 
+# Reversal of bits is an extension. A loop whose result has a closed form must stay a loop: the form needs integers of 33 or 65 bits.
+_SPIRV_OPTIONS = ("--spirv-ext=+SPV_KHR_bit_instructions", "--replexitval=never")
+
+
 @functools.cache
 def _initialize() -> None:
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    llvm.set_option("anygpu", "--spirv-ext=+SPV_KHR_bit_instructions")
 
 
 def compile_here(job: Job) -> bytes:
@@ -59,6 +62,9 @@ def compile_here(job: Job) -> bytes:
     import llvmlite.binding as llvm
 
     _initialize()
+    if job.alone:
+        for option in _SPIRV_OPTIONS:
+            llvm.set_option("anygpu", option)
 
     def machine() -> llvm.TargetMachine:
         return llvm.Target.from_triple(job.triple).create_target_machine(cpu=job.cpu, features=job.features, opt=3, reloc="pic")
