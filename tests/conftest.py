@@ -64,7 +64,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 # What ``harness.check`` can run a kernel on besides the CPU (see tests/device/executors.py): a sample of the tests by default, all of
 # them and every architecture with --slow.
-EXECUTORS = {"spirv": 12, "ptx": 40, "gcn": 40}
+EXECUTORS = {"spirv": 25, "ptx": 80, "gcn": 160}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

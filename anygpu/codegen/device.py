@@ -176,7 +176,8 @@ class Target:
     ``spaces`` numbers the address spaces. ``scopes`` names LLVM's synchronisation scopes. ``atomics`` holds the (operation, dtype) that are
     one instruction. ``narrow``: whether 32-bit integers are cheaper than 64-bit ones. ``buffers``: whether an argument is a buffer and an
     offset rather than an address. ``static_limit`` bounds the shared memory that a module may declare. ``divergent_barriers``: whether
-    work-items that have ended do not keep a barrier waiting. ``cold`` holds the attributes of functions that are rarely called.
+    work-items that have ended do not keep a barrier waiting. ``inlined_reports``: up to how many places code
+    that reports a failure is written out rather than called.
     """
 
     name: str
@@ -192,7 +193,7 @@ class Target:
     static_limit: int
     divergent_barriers: bool
     unsupported: Mapping[str, str] = field(default_factory=dict)
-    cold: str = "cold noinline"
+    inlined_reports: int = 0
     flat_warps: bool = False
 
     def pointer(self, space: Space) -> str:
@@ -247,9 +248,9 @@ class Target:
         """A scalar operation that this target does not write as all others do."""
         return None
 
-    def convertible(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str:
-        """``value`` in the form that the target converts as all others do."""
-        return value
+    def convert(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str | None:
+        """A conversion that this target does not write as all others do; ``source`` is never a half type."""
+        return None
 
     def attributes(self, options: DeviceOptions, warps: bool) -> str:
         """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps."""

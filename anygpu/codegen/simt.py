@@ -362,7 +362,8 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
     entry = "ag_" + re.sub(r"[^A-Za-z0-9_]", "_", kernel.name)
     head = f"define {target.convention} void @{entry}({values.parameter_list(attributes)}) {target.attributes(options, warps)}"
     values.module.definitions[f"@{entry}"] = f"{head} {{\n{values.w.body()}\n}}"
-    text = values.module.text(target.triple, target.layout) + target.metadata()
+    rare = "alwaysinline" if len(values.sites) <= target.inlined_reports else "cold noinline"
+    text = f"{values.module.text(target.triple, target.layout)}attributes #0 = {{ {rare} }}\n{target.metadata()}"
     shared = emitter.memory.shared_bytes
     return DeviceCode(
         kernel.name, target.name, entry, text, values.words(), tuple(values.sites), shared, emitter.memory.launch_shared_bytes,

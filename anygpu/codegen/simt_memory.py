@@ -158,7 +158,8 @@ class MemoryAccess:
             incoming.append((result, w.label))
             w.branch(end)
 
-        some = values.some(w.emit(f"xor i1 {inside}, true"))
+        # Atomics go one by one even where work-items are vectors: a second copy would be for nothing.
+        some = None if isinstance(stmt, Atomic) else values.some(w.emit(f"xor i1 {inside}, true"))
         if some is not None:
             every, mixed = w.fresh("every"), w.fresh("mixed")
             w.branch_if(some, mixed, every)

@@ -10,7 +10,7 @@ from anygpu.codegen.device import ERROR_RECORDS, PRINT_HEADER, RECORD_WORDS, Tar
 from anygpu.codegen.llvm import Module
 
 _REPORT = """
-define internal void @report.{count}({G} %error, i64 %block, i64 %thread, i64 %threads, i64 %site{parameters}) {attributes} {{
+define internal void @report.{count}({G} %error, i64 %block, i64 %thread, i64 %threads, i64 %site{parameters}) #0 {{
 entry:
   %counted = atomicrmw add {G} %error, i32 1 {scope} monotonic
   %base = mul i64 %block, %threads
@@ -41,7 +41,7 @@ done:
 """
 
 _PRINT = """
-define internal void @print.{count}({G} %buffer, i64 %block, i64 %thread, i64 %site{parameters}) {attributes} {{
+define internal void @print.{count}({G} %buffer, i64 %block, i64 %thread, i64 %site{parameters}) #0 {{
 entry:
   %capacity.p = getelementptr i64, {G} %buffer, i64 1
   %capacity = load i64, {G} %capacity.p
@@ -85,7 +85,7 @@ def report_function(module: Module, target: Target, count: int) -> str:
     if name not in module.definitions:
         indices = [f"%index.{n}" for n in range(count)]
         module.definitions[name] = _REPORT.format(
-            count=count, attributes=target.cold, G=target.pointer("global"), scope=target.scope("grid"),
+            count=count, G=target.pointer("global"), scope=target.scope("grid"),
             records=ERROR_RECORDS, bytes=RECORD_WORDS * 8,
             parameters="".join(f", i64 {i}" for i in indices),
             stores=_stores(target, ["%block", "%thread", "%site", str(count), *indices]),
@@ -102,7 +102,7 @@ def print_function(module: Module, target: Target, count: int) -> str:
     if name not in module.definitions:
         values = [f"%value.{n}" for n in range(count)]
         module.definitions[name] = _PRINT.format(
-            count=count, attributes=target.cold, G=target.pointer("global"), scope=target.scope("grid"),
+            count=count, G=target.pointer("global"), scope=target.scope("grid"),
             bytes=(3 + count) * 8, header=PRINT_HEADER,
             parameters="".join(f", i64 {v}" for v in values),
             stores=_stores(target, ["%number", "%block", "%thread", *values]).replace(

@@ -148,9 +148,9 @@ class Values:
             case Dim(array=array, axis=axis, dtype=dtype):
                 return resize(w, self.extent(array, axis), int64, dtype, 0, True)
             case Cast(arg=arg, dtype=dtype):
-                source = float32 if arg.dtype.name == "bfloat16" else arg.dtype  # whose values are float32's
+                source = float32 if arg.dtype.is_half and not dtype.is_half else arg.dtype  # a half's values are all float32's
                 given = emit_cast(w, self.evaluate(arg), arg.dtype, source, 0)
-                return emit_cast(w, self.target.convertible(w, given, source, dtype), source, dtype, 0)
+                return self.target.convert(w, given, source, dtype) or emit_cast(w, given, source, dtype, 0)
             case Bitcast(arg=arg, dtype=dtype):
                 return emit_bitcast(w, self.evaluate(arg), arg.dtype, dtype, 0)
             case Op(name=name, args=args):

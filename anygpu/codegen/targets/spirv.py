@@ -65,12 +65,18 @@ class Spirv(Target):
         t, letter = f"i{dtype.bits}", _MULTIPLY_HIGH[dtype.name]  # there is no integer of 128 bits
         return w.invoke(t, f"_Z6mul_hi{letter}{letter}", f"{t} {args[0]}, {t} {args[1]}", f"{t}, {t}", "spir_func")
 
-    def convertible(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str:
+    def convert(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str | None:
+        """Saturate by comparisons: runtimes convert NaN to what they like, or lack saturating conversions of vectors."""
         if not (source.is_float and target.is_integer):
-            return value
-        t = scalar_type(source)  # not every runtime converts NaN to 0
-        nan = w.emit(f"fcmp uno {t} {value}, {value}")
-        return w.emit(f"select i1 {nan}, {t} {literal(0.0, source)}, {t} {value}")
+            return None
+        t, whole = scalar_type(source), f"i{target.bits}"
+        low, high = literal(float(target.minimum), source), literal(float(target.maximum + 1), source)  # powers of two: exact
+        above, below = w.emit(f"fcmp oge {t} {value}, {high}"), w.emit(f"fcmp olt {t} {value}, {low}")
+        outside = w.emit(f"or i1 {w.emit(f'or i1 {above}, {below}')}, {w.emit(f'fcmp uno {t} {value}, {value}')}")
+        safe = w.emit(f"select i1 {outside}, {t} {literal(0.0, source)}, {t} {value}")
+        found = w.emit(f"{'fptosi' if target.kind == 'i' else 'fptoui'} {t} {safe} to {whole}")
+        least = w.emit(f"select i1 {below}, {whole} {target.minimum}, {whole} {found}")
+        return w.emit(f"select i1 {above}, {whole} {target.maximum}, {whole} {least}")
 
     def attributes(self, options: DeviceOptions, warps: bool) -> str:
         parts = ["convergent nounwind"]
@@ -91,6 +97,6 @@ SPIRV = Spirv(
     scopes={"warp": "subgroup", "block": "workgroup", "grid": "device"},
     atomics=frozenset((op, d) for op in _ATOMIC for d in ("int32", "uint32", "int64", "uint64")),
     narrow=False, buffers=True, static_limit=1 << 30, divergent_barriers=False, flat_warps=True,
-    cold="alwaysinline",  # a kernel with calls is not made into vectors
+    inlined_reports=6,  # a kernel with calls is not made into vectors, and one with many reports takes long to compile
     unsupported={"grid_barrier": "OpenCL does not promise that all blocks of a launch run at the same time"},
 )  # fmt: skip
