@@ -193,7 +193,7 @@ class _Walk:
                     self.structure(plain)
                     self.ask(plain)
             case _:
-                self.object(plain)
+                self.other(plain)
 
     def ask(self, owner: object) -> None:
         """What an object answers to the mentioned names will be part of the digest."""
@@ -212,7 +212,7 @@ class _Walk:
         if hasattr(cls, "_field_defaults"):
             self.value((cls._fields, cls._field_defaults))  # type: ignore[attr-defined]
 
-    def object(self, value: object) -> None:
+    def other(self, value: object) -> None:
         """An object that the frontend knows nothing of, or one of its words."""
         kind = type(value)
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "")
@@ -226,8 +226,8 @@ class _Walk:
         self.value(kind)
         self.ask(value)
         if dataclasses.is_dataclass(value):
-            self.value([getattr(value, f.name) for f in dataclasses.fields(value)])  # type: ignore[arg-type]
-        elif kind.__eq__ is not object.__eq__ or any(hasattr(kind, n) for n in ("__bool__", "__len__")) or kind.__repr__ is not object.__repr__:
+            self.value([getattr(value, f.name) for f in dataclasses.fields(value)])
+        elif any(getattr(kind, n, None) is not getattr(object, n, None) for n in ("__eq__", "__bool__", "__len__", "__str__", "__repr__")):
             self.state(value)
 
     def state(self, value: object) -> None:
