@@ -45,7 +45,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Artifact:
-    """What the disk cache keeps of a variant: object code and what launches and reports need. ``words`` counts each parameter's."""
+    """What the disk cache keeps of a variant: object code and what launches and reports need."""
 
     image: bytes
     sites: tuple[Site, ...]
@@ -54,7 +54,9 @@ class Artifact:
     coroutine: bool
     grid_barrier: bool
     declared: dict[str, tuple[int, ...]]  # the shapes of the arrays that the kernel declares
+    dynamic: dict[str, int]  # the bytes of an element of each array in the dynamic shared memory
     prints: bool
+    loops: bool
 
 
 @dataclass(eq=False)
@@ -142,7 +144,7 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
     """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
     from anygpu.codegen.native import compile_to_object, host_cpu
     from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
-    from anygpu.ir.kernel import Array, Atomic, Print, Store, walk
+    from anygpu.ir.kernel import Array, Atomic, For, Print, Store, While, walk
     from anygpu.ir.text import print_kernel
 
     kernel = lower(function, types, options)
@@ -165,8 +167,23 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
         (p.name, "array", p.ndim, p.name in written) if isinstance(p, Array) else (p.name, p.dtype.name, 0, False) for p in final.params
     )  # fmt: skip
     declared = {a.name: a.shape for a in kernel.declared if a.shape is not None and a.shape != (0,)}
+    dynamic = {a.name: a.itemsize for a in kernel.declared if a.shape == (0,)}
     prints = any(isinstance(s, Print) for s in walk(kernel.body))
-    return Artifact(image, code.sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, prints)
+    loops = any(isinstance(s, For | While) for s in walk(kernel.body))
+    sites = _with_unsigned(code.sites, kernel)
+    return Artifact(image, sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, dynamic, prints, loops)
+
+
+def _with_unsigned(sites: Sequence[Site], kernel: Kernel) -> tuple[Site, ...]:
+    """The sites, with the axes whose index is a uint64: error words hold each as an int64."""
+    from anygpu.ir.kernel import Atomic, Cast, Load, Store, walk
+
+    axes: dict[tuple[tuple[object, ...], str], tuple[int, ...]] = {}
+    for s in walk(kernel.body):
+        if isinstance(s, Load | Store | Atomic):
+            place = (s.loc.filename, s.loc.line, s.loc.column, s.loc.end_column, s.loc.function)
+            axes[place, s.array] = tuple(n for n, i in enumerate(s.index) if isinstance(i, Cast) and i.arg.dtype.name == "uint64")
+    return tuple(replace(site, unsigned=axes.get((site.location, site.array), ())) for site in sites)
 
 
 @exclusive

@@ -75,7 +75,7 @@ REFUSED = {
     "records of objects": (np.zeros(2, [("a", object)]), "argument 'x': field 'a' has dtype object, which kernels cannot hold in a record"),
     "nested records": (np.zeros(2, [("a", [("b", "f4")])]), "argument 'x': field 'a' has dtype"),
     "memory that is not there": (Lying(), "its __array_interface__ names memory from 0x1000 to 0x1010, which this process does not have"),
-    "a null pointer": (Lying(data=(0, False)), "which this process does not have"),
+    "a null pointer": (Lying(data=(0, False)), "argument 'x'"),
     "an array past the end of memory": (Lying(data=(2**63, False)), "argument 'x'"),
     "huge extents": (Lying(shape=(2**62, 2**62)), "argument 'x'"),
     "negative extents": (Lying(shape=(-1,)), "its __array_interface__ has the shape (-1,)"),
