@@ -91,7 +91,7 @@ class _Walk:
         self.depth -= 1
         self.digest = outer
         self.digest.update(name.encode() + inner.digest())
-        if self.depth == 1:
+        if self.depth == 0:
             self.parts[name] = inner.hexdigest()
 
     def first(self, value: object) -> bool:
