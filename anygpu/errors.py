@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import linecache
+import os
+import sys
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +59,7 @@ class Diagnostic:
 
 @dataclass(frozen=True)
 class Site:
-    """What a runtime report of one place in the kernel needs: kept beside the code, by number."""
+    """What a runtime report of one place in the kernel needs: kept beside the code, by number. ``unsigned``: the axes whose index is."""
 
     kind: str
     location: tuple[str, int, int, int, str]
@@ -64,6 +67,7 @@ class Site:
     ndim: int = 0
     message: str = ""
     parts: tuple[str, ...] = ()
+    unsigned: tuple[int, ...] = ()
 
 
 class AnyGPUError(Exception):
@@ -191,3 +195,14 @@ class CacheWarning(AnyGPUWarning):
 
 class CopyWarning(AnyGPUWarning):
     """An argument had to be copied in and out of the device for a launch."""
+
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def warn(message: str, category: type[AnyGPUWarning]) -> None:
+    """Warn at the line of the user's that led here, through whatever of anygpu lies between."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    warnings.warn(message, category, stacklevel=level)

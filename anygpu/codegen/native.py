@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import platform
 from dataclasses import dataclass
 
 from anygpu.errors import InternalError
@@ -82,8 +81,3 @@ def compile_to_object(text: str, cpu: HostCpu, stages: dict[str, str] | None = N
         stages["llvm"] = str(module)
         stages["asm"] = machine().emit_assembly(llvm.parse_assembly(str(module)))  # emission changes a module: use a copy
     return bytes(target.emit_object(module))
-
-
-def machine_name() -> str:
-    """The architecture as ``uname`` says it."""
-    return platform.machine()

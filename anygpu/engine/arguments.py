@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import sys
 import types
-import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from anygpu.dtypes import DType, Field, bool_, complex128, float64, from_numpy, int64, uint64
-from anygpu.errors import ArgumentError, CopyWarning
+from anygpu.dtypes import Field, bool_, complex128, float64, from_numpy, int64, uint64
+from anygpu.errors import ArgumentError, CopyWarning, warn
 from anygpu.frontend.signature import ArrayType, ConstantType, ScalarType, TupleType, Type
 
 MAXIMUM_NDIM = 8
@@ -22,7 +22,7 @@ SMALL = 1 << 31
 
 @dataclass
 class Argument:
-    """One argument, ready to launch: its type, its flattened parts, whether all of it is small, and what to do after the launch.
+    """One argument, ready to launch: its type, its flattened parts, and whether all of it is small.
 
     ``parts`` holds arrays and Python or NumPy scalars in the order of the kernel's parameters.
     """
@@ -30,7 +30,63 @@ class Argument:
     type: Type
     parts: list[object]
     small: bool = True
-    after: Callable[[], None] | None = None
+
+
+class Copies:
+    """The arrays of one launch that kernels cannot take as they are, and the copies that take their place.
+
+    An array that is passed twice has one copy, so that what is written through one parameter is read through the other. Arrays that
+    share only part of their memory cannot both keep that with copies: a kernel that would write one is refused.
+    """
+
+    def __init__(self) -> None:
+        self.made: list[tuple[np.ndarray, np.ndarray]] = []  # the array given, its copy
+
+    def copy(self, array: np.ndarray, name: str, reason: str) -> np.ndarray:
+        """What the kernel gets in place of ``array``: the same for the same elements, and as writeable as ``array`` is."""
+        copy = next((known for given, known in self.made if _same_elements(given, array)), None)
+        if copy is None:
+            warn(f"argument '{name}' {reason}: it is copied for every launch", CopyWarning)
+            copy = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
+        self.made.append((array, copy))
+        if array.flags.writeable:
+            return copy
+        frozen = copy.view()
+        frozen.flags.writeable = False
+        return frozen
+
+    def refuse_overlaps(self, arrays: Sequence[tuple[str, np.ndarray, bool]]) -> None:
+        """Raise ``ArgumentError`` if a copy would hide a write; ``arrays`` are the kernel's: name, array, whether it is written."""
+        places = [(name, array, self._given(array), written) for name, array, written in arrays]
+        for (name, array, given, written), (other, second, source, too) in itertools.combinations(places, 2):
+            copied = given is not array or source is not second
+            if copied and (written or too) and _overlap(given, source) and not _overlap(array, second):
+                raise ArgumentError(
+                    f"arguments '{name}' and '{other}' share memory, one of them must be copied, and the kernel writes one: pass arrays "
+                    "of their own, or aligned ones in this machine's byte order"
+                )
+
+    def _given(self, array: np.ndarray) -> np.ndarray:
+        """The array in whose place the kernel gets ``array``."""
+        return next((given for given, copy in self.made if array is copy or array.base is copy), array)
+
+    def write_back(self, written: Sequence[np.ndarray]) -> None:
+        """Put what the kernel wrote where it belongs: ``written`` are the arrays that it was given and may have written."""
+        for given, copy in self.made:
+            if given.flags.writeable and any(array is copy for array in written):
+                given[...] = copy
+
+
+def _same_elements(a: np.ndarray, b: np.ndarray) -> bool:
+    place = a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    return place and (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    try:
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]  # whose stubs know two of its values
+    except np.exceptions.TooHardError:
+        return True
 
 
 def array_type(array: np.ndarray, name: str) -> ArrayType:
@@ -68,11 +124,12 @@ def span(array: np.ndarray) -> int:
     return int(sum(abs(s) * (n - 1) for s, n in zip(array.strides, array.shape, strict=True)) + array.itemsize)
 
 
-def describe(value: object, name: str) -> Argument:
-    """An argument of any kind that kernels take."""
+def describe(value: object, name: str, copies: Copies | None = None) -> Argument:
+    """An argument of any kind that kernels take. The arguments of one launch share their ``copies``."""
+    copies = Copies() if copies is None else copies
     match value:
         case np.ndarray():
-            return _array(value, name)
+            return _array(value, name, copies)
         case enum.Enum() if not isinstance(value, int | float):
             return Argument(ConstantType(value), [])
         case bool():
@@ -89,13 +146,13 @@ def describe(value: object, name: str) -> Argument:
             return Argument(ConstantType(value), [])
         case tuple():
             names = tuple(getattr(value, "_fields", ()))
-            return _structure(list(value), type(value) if names else None, names, name)
+            return _structure(list(value), type(value) if names else None, names, name, copies)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = tuple(f.name for f in dataclasses.fields(value))
-        return _structure([getattr(value, n) for n in names], type(value), names, name)
+        return _structure([getattr(value, n) for n in names], type(value), names, name, copies)
     if hasattr(value, "__wrapped__") or isinstance(value, np.ufunc):
         return Argument(ConstantType(value), [])
-    return _foreign(value, name)
+    return _foreign(value, name, copies)
 
 
 def _integer(value: int, name: str) -> Argument:
@@ -116,54 +173,50 @@ def _numpy_scalar(value: np.generic, name: str) -> Argument:
     return Argument(ScalarType(dtype), [value], small)
 
 
-def _structure(items: list[object], cls: type | None, names: tuple[str, ...], name: str) -> Argument:
-    inner = [describe(item, f"{name}.{names[n] if names else n}") for n, item in enumerate(items)]
-    afters = [a.after for a in inner if a.after is not None]
-
-    def after() -> None:
-        for action in afters:
-            action()
-
+def _structure(items: list[object], cls: type | None, names: tuple[str, ...], name: str, copies: Copies) -> Argument:
+    inner = [describe(item, f"{name}.{names[n] if names else n}", copies) for n, item in enumerate(items)]
     parts = [part for a in inner for part in a.parts]
-    return Argument(TupleType(tuple(a.type for a in inner), cls, names), parts, all(a.small for a in inner), after if afters else None)
+    return Argument(TupleType(tuple(a.type for a in inner), cls, names), parts, all(a.small for a in inner))
 
 
-def _array(array: np.ndarray, name: str) -> Argument:
+def _array(given: np.ndarray, name: str, copies: Copies) -> Argument:
     masked = sys.modules.get("numpy.ma")  # not imported for its own sake: it takes longer than a launch
-    if masked is not None and isinstance(array, masked.MaskedArray):
+    if masked is not None and isinstance(given, masked.MaskedArray):
         raise ArgumentError(f"argument '{name}' is a masked array, whose mask a kernel would ignore: pass array.data and array.mask")
-    given = array_type(array, name)
-    usable = array.flags.aligned and array.dtype.isnative
-    if array.dtype.fields is not None and not array.dtype.isnative:
-        raise ArgumentError(f"argument '{name}' is a record array in foreign byte order: convert it with astype")
-    if usable or array.dtype.fields is not None:
-        return Argument(given, [np.asarray(array)], span(array) < SMALL)
+    array = np.asarray(given)  # a subclass may say anything of itself
+    kind = array_type(array, name)
+    if array.flags.aligned and array.dtype.isnative:
+        return Argument(kind, [array], span(array) < SMALL)
+    if array.dtype.fields is not None:
+        if not array.dtype.isnative:
+            raise ArgumentError(f"argument '{name}' is a record array in foreign byte order: convert it with astype")
+        return Argument(kind, [array], span(array) < SMALL)
     reason = "is not aligned" if array.dtype.isnative else f"has the byte order of another machine ({array.dtype.str})"
-    return _copied(array, name, reason)
+    copy = copies.copy(array, name, reason)
+    return Argument(array_type(copy, name), [copy], span(copy) < SMALL)
 
 
-def _copied(array: np.ndarray, name: str, reason: str) -> Argument:
-    """An array that must be copied in, and out again after the launch if it can be written."""
-    warnings.warn(f"argument '{name}' {reason}: it is copied for every launch", CopyWarning, stacklevel=6)
-    copy = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-    if not array.flags.writeable:
-        copy.flags.writeable = False
-        return Argument(array_type(copy, name), [copy], span(copy) < SMALL)
+class _Holder:
+    """Shows NumPy one attribute of a foreign object, as it was when it was read, and keeps the object alive."""
 
-    def after() -> None:
-        array[...] = copy
-
-    return Argument(array_type(copy, name), [copy], span(copy) < SMALL, after)
+    def __init__(self, owner: object, attribute: str, value: object) -> None:
+        self.owner = owner
+        setattr(self, attribute, value)
 
 
-def _foreign(value: object, name: str) -> Argument:
+def _foreign(value: object, name: str, copies: Copies) -> Argument:
     """Anything that speaks DLPack or the array interface, without a copy where its memory allows."""
     try:
         if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
             array = np.from_dlpack(value)
-        elif hasattr(value, "__array_interface__") or hasattr(value, "__array_struct__"):
-            _check_interface(value, name)
-            array = np.asarray(value)
+        elif (interface := getattr(value, "__array_interface__", None)) is not None:
+            if not isinstance(interface, dict):
+                raise ArgumentError(f"argument '{name}': its __array_interface__ is a {type(interface).__name__}, not a dict")
+            array = np.asarray(_Holder(value, "__array_interface__", _checked_interface(dict(interface), name)))
+            _refuse_missing_memory(array, "__array_interface__", name)
+        elif (capsule := getattr(value, "__array_struct__", None)) is not None:
+            array = np.asarray(_Holder(value, "__array_struct__", capsule))
+            _refuse_missing_memory(array, "__array_struct__", name)
         elif isinstance(value, memoryview | bytearray | bytes):
             array = np.frombuffer(value, np.uint8) if not isinstance(value, memoryview) else np.asarray(value)
         else:
@@ -175,29 +228,30 @@ def _foreign(value: object, name: str) -> Argument:
         raise ArgumentError(f"argument '{name}' ({type(value).__name__}) could not be read as an array: {error}") from error
     if array.dtype == object:
         raise ArgumentError(f"argument '{name}' ({type(value).__name__}) is an array of Python objects, which kernels cannot hold")
-    return _array(array, name)
+    return _array(array, name, copies)
 
 
-def _check_interface(value: object, name: str) -> None:
-    """Refuse an ``__array_interface__`` whose memory is not there: the first and last byte must be readable."""
-    interface = getattr(value, "__array_interface__", None)
-    if not isinstance(interface, dict) or not isinstance(interface.get("data"), tuple):
-        return
-    shape, typestr = interface.get("shape"), interface.get("typestr")
+def _checked_interface(interface: dict[str, object], name: str) -> dict[str, object]:
+    """An ``__array_interface__`` whose shape and strides are what NumPy may rely on."""
+    shape, strides = interface.get("shape"), interface.get("strides")
     if not isinstance(shape, tuple) or any(not isinstance(n, int) or n < 0 for n in shape):
         raise ArgumentError(f"argument '{name}': its __array_interface__ has the shape {shape!r}")
-    itemsize = np.dtype(typestr).itemsize
-    strides = interface.get("strides") or tuple(itemsize * int(np.prod(shape[k + 1 :], dtype=object)) for k in range(len(shape)))
-    if len(strides) != len(shape):
-        raise ArgumentError(f"argument '{name}': its __array_interface__ has {len(shape)} axes and {len(strides)} strides")
-    if 0 in shape:
+    if strides is not None and (not isinstance(strides, tuple) or len(strides) != len(shape)):
+        count = len(strides) if isinstance(strides, tuple) else repr(strides)
+        raise ArgumentError(f"argument '{name}': its __array_interface__ has {len(shape)} axes and {count} strides")
+    return interface
+
+
+def _refuse_missing_memory(array: np.ndarray, protocol: str, name: str) -> None:
+    """Refuse an array whose memory is not there: all from its first to its last byte must be readable."""
+    if not array.size:
         return
-    address, read_only = interface["data"]
-    low = int(address) + sum(s * (n - 1) for s, n in zip(strides, shape, strict=True) if s < 0)
-    high = int(address) + sum(s * (n - 1) for s, n in zip(strides, shape, strict=True) if s > 0) + itemsize
-    if not _mapped(low, high, not read_only):
+    ends = [stride * (extent - 1) for stride, extent in zip(array.strides, array.shape, strict=True)]
+    start = int(array.__array_interface__["data"][0])
+    low, high = start + sum(e for e in ends if e < 0), start + sum(e for e in ends if e > 0) + array.itemsize
+    if not _mapped(low, high, array.flags.writeable):
         raise ArgumentError(
-            f"argument '{name}': its __array_interface__ names memory from {low:#x} to {high:#x}, which this process does not have"
+            f"argument '{name}': its {protocol} names memory from {low:#x} to {high:#x}, which this process does not have"
         )
 
 
@@ -218,8 +272,4 @@ def _mapped(low: int, high: int, writeable: bool) -> bool:
     return False
 
 
-def parameter_dtype(dtype: DType) -> DType:
-    return dtype
-
-
-__all__ = ["MAXIMUM_NDIM", "SMALL", "Argument", "array_type", "describe", "span"]
+__all__ = ["MAXIMUM_NDIM", "SMALL", "Argument", "Copies", "array_type", "describe", "span"]

@@ -9,13 +9,13 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import TYPE_CHECKING
 
 from anygpu.config import config
 from anygpu.engine.exclusive import exclusive
-from anygpu.engine.fingerprint import compiler_fingerprint, function_fingerprint
+from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.errors import ReadOnlyError
 from anygpu.runtime.cache import DiskCache
 from anygpu.runtime.cpu import CpuKernel, Pool
@@ -45,7 +45,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Artifact:
-    """What the disk cache keeps of a variant: object code and what launches and reports need. ``words`` counts each parameter's."""
+    """What the disk cache keeps of a variant: object code and what launches and reports need."""
 
     image: bytes
     sites: tuple[Site, ...]
@@ -54,7 +54,9 @@ class Artifact:
     coroutine: bool
     grid_barrier: bool
     declared: dict[str, tuple[int, ...]]  # the shapes of the arrays that the kernel declares
+    dynamic: dict[str, int]  # the bytes of an element of each array in the dynamic shared memory
     prints: bool
+    loops: bool
 
 
 @dataclass(eq=False)
@@ -64,7 +66,7 @@ class Variant:
     artifact: Artifact
     code: CpuKernel
     from_cache: bool
-    stages: dict[str, str] = field(default_factory=dict)
+    fingerprint: Fingerprint
 
 
 def lower(function: FunctionType, types: Sequence[Type], options: Options) -> Kernel:
@@ -142,7 +144,7 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
     """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
     from anygpu.codegen.native import compile_to_object, host_cpu
     from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
-    from anygpu.ir.kernel import Array, Atomic, Print, Store, walk
+    from anygpu.ir.kernel import Array, Atomic, For, Print, Store, While, walk
     from anygpu.ir.text import print_kernel
 
     kernel = lower(function, types, options)
@@ -165,8 +167,23 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
         (p.name, "array", p.ndim, p.name in written) if isinstance(p, Array) else (p.name, p.dtype.name, 0, False) for p in final.params
     )  # fmt: skip
     declared = {a.name: a.shape for a in kernel.declared if a.shape is not None and a.shape != (0,)}
+    dynamic = {a.name: a.itemsize for a in kernel.declared if a.shape == (0,)}
     prints = any(isinstance(s, Print) for s in walk(kernel.body))
-    return Artifact(image, code.sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, prints)
+    loops = any(isinstance(s, For | While) for s in walk(kernel.body))
+    sites = _with_unsigned(code.sites, kernel)
+    return Artifact(image, sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, dynamic, prints, loops)
+
+
+def _with_unsigned(sites: Sequence[Site], kernel: Kernel) -> tuple[Site, ...]:
+    """The sites, with the axes whose index is a uint64: error words hold each as an int64."""
+    from anygpu.ir.kernel import Atomic, Cast, Load, Store, walk
+
+    axes: dict[tuple[tuple[object, ...], str], tuple[int, ...]] = {}
+    for s in walk(kernel.body):
+        if isinstance(s, Load | Store | Atomic):
+            place = (s.loc.filename, s.loc.line, s.loc.column, s.loc.end_column, s.loc.function)
+            axes[place, s.array] = tuple(n for n, i in enumerate(s.index) if isinstance(i, Cast) and i.arg.dtype.name == "uint64")
+    return tuple(replace(site, unsigned=axes.get((site.location, site.array), ())) for site in sites)
 
 
 @exclusive
@@ -194,50 +211,32 @@ def machine_fingerprint() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def variant_key(fingerprint: str, types: Sequence[Type], options: Options) -> str:
-    """The disk cache's key of a variant."""
-    text = "\n".join([fingerprint, compiler_fingerprint(), machine_fingerprint(), repr(options), *(_type_key(t) for t in types)])
+def variant_key(fingerprint: str, options: Options) -> str:
+    """The disk cache's key of a variant: of a function and the types of its arguments, compiled with these options."""
+    text = "\n".join([fingerprint, compiler_fingerprint(), machine_fingerprint(), repr(options)])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _type_key(given: Type) -> str:
-    from anygpu.engine.fingerprint import _Walk
-    from anygpu.frontend.signature import ConstantType, TupleType
-
-    match given:
-        case ConstantType(value=value):
-            walk = _Walk()
-            walk.value(value)
-            return "constant " + walk.digest.hexdigest()
-        case TupleType(items=items, cls=cls, names=names):
-            walk = _Walk()
-            if cls is not None:
-                walk.value(cls)
-            return f"tuple {walk.digest.hexdigest()} {names} [" + ", ".join(map(_type_key, items)) + "]"
-        case _:
-            return repr(given)
 
 
 @exclusive
 def compile_variant(function: FunctionType, types: Sequence[Type], options: Options) -> Variant:
     """A loaded variant, from the disk cache if it holds it."""
     debug = config().debug
-    key = variant_key(function_fingerprint(function).digest, types, options)
-    data = None if debug else disk_cache().get(key)
-    artifact = None
-    if data is not None:
-        artifact = _unpack(data)
+    fingerprint = function_fingerprint(function, types)
+    key = variant_key(fingerprint.types, options)
+    data = disk_cache().get(key) if fingerprint.exact and not debug else None
+    artifact = None if data is None else _unpack(data)
     stages: dict[str, str] = {}
     found = artifact is not None
     if artifact is None:
         artifact = compile_artifact(function, types, options, stages if debug else None)
-        disk_cache().put(key, pickle.dumps(artifact, protocol=5))
+        if fingerprint.exact:
+            disk_cache().put(key, pickle.dumps(artifact, protocol=5))
     for name in ("ir", "passes", "llvm", "asm"):
         if name in debug or (name == "passes" and "ir" in debug):
             print(f"# {function.__name__}: {name}\n{stages.get(name, '')}", file=sys.stderr)
     names = ("run", "arena_bytes") if artifact.coroutine else ("run",)
     code = CpuKernel(load(artifact.image, names), artifact.coroutine, artifact.grid_barrier, artifact.shared_bytes)
-    return Variant(replace(artifact, image=b""), code, found)
+    return Variant(replace(artifact, image=b""), code, found, fingerprint)
 
 
 def _unpack(data: bytes) -> Artifact | None:

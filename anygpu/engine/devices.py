@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from anygpu.config import config
+from anygpu.config import SHARED_LIMIT, config
 from anygpu.runtime import discovery
 from anygpu.runtime.base import Capabilities, Found, Properties
 from anygpu.runtime.device import Device, current_device, devices, problems, set_default_device, synchronize
@@ -14,7 +14,6 @@ from anygpu.runtime.device import Device, current_device, devices, problems, set
 def _find_cpu() -> Found:
     from anygpu.codegen.native import host_cpu
     from anygpu.engine.launch import GRID_LIMITS, MAXIMUM_BLOCK
-    from anygpu.frontend.words import SHARED_LIMIT
     from anygpu.runtime.cpu_device import CpuDriver
 
     cpu, memory, threads = host_cpu(), _memory(), config().num_threads

@@ -1,7 +1,8 @@
 """Repeated small launches in one call: argument checks, packing and the kernel itself in native code (``targets.cpu_support.launch_ir``).
 
-It reads CPython's and NumPy's objects directly, so it is used only where their layout has been checked against real ones,
-under the GIL, and for kernels measured to be short: others release the GIL and may use every core.
+It reads CPython's and NumPy's objects directly, so it is used only where their layout has been checked against real ones, under the
+GIL, and for kernels measured to be short: others may use every core. A kernel with a loop releases the GIL while it runs, since what it
+takes next time depends on its arguments; the time of one without depends on the number of blocks alone.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _gil_is_held() -> bool:
 @functools.cache
 def _native_launch() -> Callable[[int, tuple[object, ...]], int] | None:
     """The native function, tried on a tuple of known arguments first; None where Python's objects lie otherwise."""
-    from anygpu.codegen.targets.cpu_support import LAUNCH_SPECIFICATION, launch_ir
+    from anygpu.codegen.targets.cpu_support import LAUNCH_ARGUMENT, LAUNCH_SPECIFICATION, launch_ir
     from anygpu.engine.compile import native_library
 
     if not (KNOWN and _gil_is_held() and tuple.__itemsize__ == 8):
@@ -71,37 +72,41 @@ def _native_launch() -> Callable[[int, tuple[object, ...]], int] | None:
     words = (ctypes.c_int64 * 8)()
     error = (ctypes.c_int64 * ERROR_WORDS)()
     address = ctypes.cast(run, ctypes.c_void_p).value or 0
-    specification = _specification((probe, 1.5, -7), address, 1, 0, ctypes.addressof(words), ctypes.addressof(error), 0)
+    specification = _specification((probe, 1.5, -7), address, 1, 0, ctypes.addressof(words), ctypes.addressof(error), 0, True)
     expected = struct.pack("=Q4qdq", probe.__array_interface__["data"][0], *probe.shape, *probe.strides, 1.5, -7)
     done = launch(ctypes.addressof(specification), (probe, 1.5, -7))
     refused = launch(ctypes.addressof(specification), (probe, 1.5, 1 << 40)), launch(ctypes.addressof(specification), (probe.T, 1.5, 1))
-    assert len(LAUNCH_SPECIFICATION) == 15
+    assert len(specification) == len(LAUNCH_SPECIFICATION) + 3 * LAUNCH_ARGUMENT
     return launch if done == 0 and refused == (1, 1) and seen[0][: len(expected)] == expected else None
 
 
 def _specification(
-    args: Sequence[object], run: int, blocks: int, arena: int, words: int, error: int, first: int
+    args: Sequence[object], run: int, blocks: int, arena: int, words: int, error: int, first: int, release: bool
 ) -> ctypes.Array[ctypes.c_int64]:  # fmt: skip
     """The words that describe a launch to the native function (``targets.cpu_support.LAUNCH_SPECIFICATION``)."""
-    as_integer = ctypes.cast(ctypes.pythonapi.PyLong_AsLongLongAndOverflow, ctypes.c_void_p).value or 0
+    python = ctypes.pythonapi
+    as_integer, save, restore = (
+        ctypes.cast(function, ctypes.c_void_p).value or 0
+        for function in (python.PyLong_AsLongLongAndOverflow, python.PyEval_SaveThread, python.PyEval_RestoreThread)
+    )
     tuple_size, float_value = HEAD, HEAD
     values = [
         len(args), tuple_size, tuple.__basicsize__, HEAD, float_value, id(np.ndarray), id(float), id(int), as_integer,
-        run, blocks, arena, words, error, first,
+        run, blocks, arena, words, error, first, save if release else 0, restore, 0,
     ]  # fmt: skip
     for value in args:
         if isinstance(value, np.ndarray):
             _, ndim, _, _, _, descr, flags = FIELDS.unpack_from(FieldBytes.from_address(id(value) + HEAD))
-            values += [_ARRAY, descr, ndim, flags & FLAGS]
+            values += [_ARRAY, descr, ndim, flags & FLAGS, value.itemsize]
         else:
-            values += [_FLOAT if type(value) is float else _INT, 0, 0, 0]
+            values += [_FLOAT if type(value) is float else _INT, 0, 0, 0, 0]
     return (ctypes.c_int64 * len(values))(*values)
 
 
 class NativeLaunch:
-    """One launch configuration and argument types, ready to run again and again."""
+    """One launch configuration and argument types, ready to run again and again. ``plan`` is the caller's."""
 
-    __slots__ = ("_keep", "address", "call", "error", "words")
+    __slots__ = ("_keep", "address", "call", "error", "plan", "words")
 
     def __init__(
         self,
@@ -113,8 +118,11 @@ class NativeLaunch:
         blocks: int,
         arena: int,
         args: tuple[object, ...],
+        release: bool,
+        plan: object,
     ):
         self.call = call
+        self.plan = plan
         self.error = (ctypes.c_int64 * ERROR_WORDS)()
         error = ctypes.addressof(self.error)
         self.words = ctypes.create_string_buffer(len(header) + 8 * words + len(trailer))
@@ -123,18 +131,23 @@ class NativeLaunch:
         struct.pack_into(f"{len(trailer)}s", self.words, len(header) + 8 * words, trailer)
         memory = ctypes.create_string_buffer(arena + 64)
         aligned, packed = (ctypes.addressof(memory) + 63) & -64, ctypes.addressof(self.words)
-        specification = _specification(args, code.run_address, blocks, aligned, packed, error, len(header) // 8)
+        specification = _specification(args, code.run_address, blocks, aligned, packed, error, len(header) // 8, release)
         self.address = ctypes.addressof(specification)
         self._keep = (specification, memory, code, [a.dtype for a in args if isinstance(a, np.ndarray)])
 
 
 def native_launch(
-    header: bytes, words: int, trailer: bytes, code: CpuKernel, blocks: int, shared_bytes: int, args: tuple[object, ...]
-) -> NativeLaunch | None:
-    """A native launch for a configuration whose last launch was short; None if it was not, or this Python does not allow it."""
+    header: bytes, words: int, trailer: bytes, code: CpuKernel, blocks: int, shared_bytes: int, args: tuple[object, ...],
+    loops: bool, plan: object,
+) -> NativeLaunch | None:  # fmt: skip
+    """A native launch for a configuration whose last launch was short; None if it was not, or this Python does not allow it.
+
+    ``loops``: whether the kernel's time depends on more than the number of blocks.
+    """
     if code.coroutine or code.grid_barrier or not code.pace or code.pace * blocks > SHORT_NANOSECONDS:
         return None
     if any(type(a) not in (np.ndarray, float, int) for a in args):
         return None
     call = _native_launch()
-    return None if call is None else NativeLaunch(call, header, words, trailer, code, blocks, code.shared_bytes + shared_bytes, args)
+    arena = code.shared_bytes + shared_bytes
+    return None if call is None else NativeLaunch(call, header, words, trailer, code, blocks, arena, args, loops, plan)

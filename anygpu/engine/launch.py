@@ -1,4 +1,4 @@
-"""Kernels as users hold them: configure, check, launch, and turn what went wrong inside into exceptions."""
+"""Kernels as users hold them: configure, check, compile what is missing, launch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import inspect
 import operator
 import struct
-import sys
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
-from anygpu.config import config
+from anygpu.config import SHARED_LIMIT, config
 from anygpu.dtypes import dtype_named
-from anygpu.engine.arguments import describe
+from anygpu.engine.arguments import Copies, describe
 from anygpu.engine.compile import Options, Variant, compile_artifact, compile_variant, pool, support_table
 from anygpu.engine.fastpath import FIELDS, FLAGS, HEAD, KNOWN, FieldBytes, NativeLaunch, native_launch
 from anygpu.engine.fingerprint import function_fingerprint
-from anygpu.errors import ArgumentError, KernelAssertionError, KernelIndexError, LaunchError, Location, ReadOnlyError
-from anygpu.runtime.cpu import ERROR_WORDS, CpuKernel, local
+from anygpu.engine.report import failure, print_buffer, show_prints
+from anygpu.errors import ArgumentError, LaunchError
+from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
 
 if TYPE_CHECKING:
     from anygpu.frontend.signature import Type
 
 F = TypeVar("F", bound=Callable[..., object])
 MAXIMUM_BLOCK = 1024
-SHARED_LIMIT = 192 * 1024
 GRID_LIMITS = ((1 << 31) - 1, 65535, 65535)
 RANGE_BLOCK = 256
-PRINT_BYTES = 1 << 20
+MOST_KEPT = 256  # launchers and plans that a kernel remembers
 Triple = tuple[int, int, int]
 
 @dataclass(eq=False)
@@ -42,7 +42,6 @@ class _Plan:
     variant: Variant
     packer: struct.Struct
     code: CpuKernel
-    static_shared: int
     prints: bool
     support: int
     keep: tuple[object, ...]  # dtypes whose addresses are in the key must stay alive
@@ -73,7 +72,8 @@ class Kernel:
         self._plans: dict[object, _Plan] = {}
         self._variants: dict[object, Variant] = {}
         self._launchers: dict[object, Launcher] = {}
-        self._history: list[tuple[tuple[Type, ...], Options, bool]] = []
+        self._quick: weakref.WeakSet[Launcher] = weakref.WeakSet()  # those that can launch natively
+        self._history: list[tuple[tuple[Type, ...], Options, Variant]] = []
 
     def __repr__(self) -> str:
         count = f"{len(self._variants)} variant{'s' * (len(self._variants) != 1)}"
@@ -84,24 +84,20 @@ class Kernel:
         raise LaunchError(f"kernel '{name}' needs a launch configuration: {name}[grid, block](...) or {name}.forall(shape)(...)")
 
     def __getitem__(self, configuration: object) -> Launcher:
-        try:
-            known = self._launchers.get(configuration)
-        except TypeError:  # a list or an array as an extent
-            known = None
-        if known is not None:
-            return known
-        launcher = self._configure(configuration)
-        return self._remember(configuration, launcher)
+        return self._launcher(configuration, self._configure)
 
-    def _remember(self, configuration: object, launcher: Launcher) -> Launcher:
-        """Keep a configuration's launcher, which knows how to launch again quickly."""
-        if len(self._launchers) >= 256:
-            self._launchers.clear()
+    def _launcher(self, configuration: object, make: Callable[[object], Launcher], kind: object = None) -> Launcher:
+        """A configuration's launcher, which knows how to launch again quickly, and is remembered for that."""
+        key = _key(configuration) if kind is None else (kind, _key(configuration))
         try:
-            self._launchers[configuration] = launcher
-        except TypeError:
-            return launcher
-        return launcher
+            known = self._launchers.get(key)
+        except TypeError:  # a list or an array as an extent
+            return make(configuration)
+        if known is None:
+            if len(self._launchers) >= MOST_KEPT:
+                self._launchers.clear()
+            known = self._launchers[key] = make(configuration)
+        return known
 
     def _configure(self, configuration: object) -> Launcher:
         if not isinstance(configuration, tuple) or not 2 <= len(configuration) <= 4:
@@ -128,18 +124,14 @@ class Kernel:
 
         ``ag.grid(n)`` then gives the index, whose last axis varies fastest.
         """
-        try:
-            known = self._launchers.get((Kernel.forall, shape))  # never a grid's configuration
-        except TypeError:
-            known = None
-        return known if known is not None else self._remember((Kernel.forall, shape), self._range(shape))
+        return self._launcher(shape, self._range, Kernel.forall)  # never a grid's configuration
 
-    def _range(self, shape: int | Sequence[int]) -> Launcher:
+    def _range(self, shape: object) -> Launcher:
         try:
             extent: tuple[int, ...] = (operator.index(shape),)  # type: ignore[arg-type]
         except TypeError:
             try:
-                extent = tuple(operator.index(n) for n in shape)  # type: ignore[union-attr]
+                extent = tuple(operator.index(n) for n in shape)  # type: ignore[attr-defined]
             except TypeError as error:
                 raise LaunchError(f"forall takes an int or a sequence of ints, not {shape!r}") from error
         if not 1 <= len(extent) <= 8:
@@ -169,17 +161,6 @@ class Kernel:
             raise ArgumentError(f"kernel '{self.__wrapped__.__name__}{self._signature}': {error}") from error
         bound.apply_defaults()
         return tuple(bound.arguments[n] for n in self._names)
-
-    def _fast_key(self, launcher: Launcher, args: tuple[object, ...]) -> tuple[object, ...]:
-        """The key of the plan for arguments that have been launched quickly before."""
-        key: list[object] = [launcher.form, launcher.block if self._has_barriers else None]
-        for value in args:
-            if isinstance(value, np.ndarray):
-                _, ndim, _, _, _, descr, flags = FIELDS.unpack_from(FieldBytes.from_address(id(value) + HEAD))
-                key.append((descr, ndim, flags & FLAGS))
-            else:
-                key.append(type(value))
-        return tuple(key)
 
     def _launch(self, launcher: Launcher, args: tuple[object, ...]) -> None:
         key: list[object] = [launcher.form, launcher.block if self._has_barriers else None]
@@ -213,27 +194,30 @@ class Kernel:
             header = plan.packer.pack(*launcher.words, 0, 0, launcher.shared, plan.support, *words, *launcher.extent)
             first = 8 * HEADER_WORDS
             trailer = header[first + 8 * len(words) :]
-            launcher.native = native_launch(header[:first], len(words), trailer, plan.code, launcher.blocks, launcher.shared, args)
+            loops = plan.variant.artifact.loops
+            launcher.native = native_launch(
+                header[:first], len(words), trailer, plan.code, launcher.blocks, launcher.shared, args, loops, plan
+            )
+            self._quick.add(launcher)
         return None
 
     def _launch_slowly(self, launcher: Launcher, args: tuple[object, ...], fast_key: tuple[object, ...] | None = None) -> None:
         """The general path: any kind of argument; compiles what is missing."""
 
-        described = [describe(value, name) for name, value in zip(self._names, args, strict=True)]
+        copies = Copies()
+        described = [describe(value, name, copies) for name, value in zip(self._names, args, strict=True)]
         types = tuple(a.type for a in described)
         checks = config().bounds_check if self.bounds_check is None else self.bounds_check
         small = launcher.small and all(a.small for a in described)
-        options = self._options(launcher, checks, small)
-        key = (types, options)
-        variant = self._variants.get(key)
-        if variant is None:
-            variant = compile_variant(self.__wrapped__, types, options)
-            self._variants[key] = variant
-            self._history.append((types, options, variant.from_cache))
-        self._refuse_read_only(variant, described)
+        variant = self._variant(types, self._options(launcher, checks, small))
         parts = [part for a in described for part in a.parts]
+        arrays = [(name, part, written) for part, (name, _, _, written) in zip(parts, variant.artifact.parameters, strict=False)
+                  if isinstance(part, np.ndarray)]  # fmt: skip
+        copies.refuse_overlaps(arrays)
         plan = _make_plan(variant, parts)
-        if fast_key is not None:
+        if fast_key is not None and not copies.made:
+            if len(self._plans) >= MOST_KEPT:
+                self._plans.clear()
             self._plans[fast_key] = plan
         words: list[object] = []
         for part, (_, kind, _, _) in zip(parts, variant.artifact.parameters, strict=False):
@@ -246,9 +230,27 @@ class Kernel:
         try:
             self._execute(plan, launcher, words)
         finally:  # what a failed launch wrote is seen in copied arguments as in others
-            for argument in described:
-                if argument.after is not None:
-                    argument.after()
+            copies.write_back([array for _, array, written in arrays if written])
+
+    def _variant(self, types: tuple[Type, ...], options: Options) -> Variant:
+        """The variant for these types and options. All variants of a kernel hold the same captured values: those that were current
+        when the latest was made."""
+        key = (types, options)
+        variant = self._variants.get(key)
+        if variant is None:
+            variant = compile_variant(self.__wrapped__, types, options)
+            if any(known.fingerprint.digest != variant.fingerprint.digest for known in self._variants.values()):
+                self._forget()
+            self._variants[key] = variant
+            self._history.append((types, options, variant))
+        return variant
+
+    def _forget(self) -> None:
+        """Make no further use of any variant."""
+        self._variants.clear()
+        self._plans.clear()
+        for launcher in list(self._quick):
+            launcher.native = None
 
     def _options(self, launcher: Launcher, checks: bool, small: bool) -> Options:
         """What the variant for a launch is compiled for."""
@@ -260,28 +262,20 @@ class Kernel:
         """Whether the kernel may hold a barrier: its variants are then made for one block size each."""
         return function_fingerprint(self.__wrapped__).barriers
 
-    def _refuse_read_only(self, variant: Variant, described: Sequence[object]) -> None:
-        parts = [part for a in described for part in a.parts]  # type: ignore[attr-defined]
-        for part, (name, kind, _, written) in zip(parts, variant.artifact.parameters, strict=False):
-            if kind == "array" and written and not part.flags.writeable:
-                raise ReadOnlyError(f"argument '{name}' is read-only and kernel '{self.__wrapped__.__name__}' writes it: pass a copy")
-
     def _execute(self, plan: _Plan, launcher: Launcher, words: list[object]) -> None:
-        code = plan.code
-        error = local.error
-        buffer = _print_buffer() if plan.prints else None
+        workspace = take_workspace()
+        buffer = print_buffer() if plan.prints else None
         address = ctypes.addressof(buffer) if buffer is not None else 0
         if launcher.blocks:
             packed = plan.packer.pack(
-                *launcher.words, local.error_address, address, launcher.shared, plan.support, *words, *launcher.extent
+                *launcher.words, workspace.error_address, address, launcher.shared, plan.support, *words, *launcher.extent
             )
-            code.launch(packed, launcher.blocks, launcher.shared, pool)
+            plan.code.launch(packed, launcher.blocks, launcher.shared, pool, workspace)
         if buffer is not None:
-            _show_prints(buffer, plan.variant, launcher)
-        if error[1]:
-            found = list(error)
-            ctypes.memset(local.error_address, 0, 8 * ERROR_WORDS)
-            raise _report(self.__wrapped__.__name__, plan.variant, launcher, found, plan, words)
+            show_prints(buffer, plan.variant.artifact)
+        if workspace.error[1]:
+            raise failure(self.__wrapped__.__name__, plan.variant.artifact, launcher, list(workspace.error), words)
+        give_workspace(workspace)
 
     # ------------------------------------------------------------------------------------------------------------------ looking
 
@@ -302,12 +296,15 @@ class Kernel:
     def explain_recompile(self) -> str:
         """Why each variant of this kernel was made: what differs from the one before it."""
         lines = [f"kernel '{self.__wrapped__.__name__}': {len(self._history)} variant{'s' * (len(self._history) != 1)}"]
-        for n, (types, options, cached) in enumerate(self._history):
-            lines.append(f"{n + 1}. ({', '.join(map(str, types))}){' from the disk cache' if cached else ' compiled'}")
+        for n, (types, options, variant) in enumerate(self._history):
+            lines.append(f"{n + 1}. ({', '.join(map(str, types))}){' from the disk cache' if variant.from_cache else ' compiled'}")
             if n == 0:
                 lines.append("   the first launch")
                 continue
-            before_types, before_options, _ = self._history[n - 1]
+            before_types, before_options, before = self._history[n - 1]
+            old_parts, new_parts = before.fingerprint.parts, variant.fingerprint.parts
+            changed = sorted(n for n in old_parts.keys() | new_parts.keys() if old_parts.get(n) != new_parts.get(n))
+            lines += [f"   '{name}', which the kernel captures, has changed: every variant is made anew" for name in changed]
             for name, old, new in zip(self._names, before_types, types, strict=True):
                 if old != new:
                     lines.append(f"   argument '{name}' was {old} and is {new}")
@@ -330,7 +327,10 @@ _OPTION_MEANING = {
 class Launcher:
     """A kernel with its launch configuration: call it with the kernel's arguments."""
 
-    __slots__ = ("arrangement", "block", "blocks", "extent", "form", "grid", "kernel", "multiple", "native", "shared", "small", "words")
+    __slots__ = (
+        "__weakref__", "arrangement", "block", "blocks", "extent", "form", "grid", "kernel", "multiple", "native", "shared", "small",
+        "words",
+    )  # fmt: skip
 
     def __init__(self, kernel: Kernel, grid: Triple, block: Triple, shared: int, extent: tuple[int, ...]):
         self.kernel = kernel
@@ -361,19 +361,24 @@ class Launcher:
             outcome = native.call(native.address, args)
             if outcome == 0:
                 return
-            self.native = None  # other arguments than last time, or an error, which the general path reports
+            if outcome != 3:  # other arguments than last time, or an error; else another thread has it just now
+                self.native = None
             if outcome == 2:
-                found = list(native.error)
-                plan = self._plan_of(args)
-                raise _report(kernel.__wrapped__.__name__, plan.variant, self, found, plan, _words_in(native, plan))
+                plan = native.plan
+                assert isinstance(plan, _Plan)
+                words = plan.packer.unpack(native.words.raw[: plan.packer.size])[HEADER_WORDS:]
+                raise failure(kernel.__wrapped__.__name__, plan.variant.artifact, self, list(native.error), words)
         kernel._launch(self, kernel._bind(args, kwargs))
-
-    def _plan_of(self, args: tuple[object, ...]) -> _Plan:
-        key = self.kernel._fast_key(self, args)
-        return self.kernel._plans[key]
 
 
 # ------------------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _key(configuration: object) -> object:
+    """A configuration as a key: ``2.0``, ``True`` and ``np.int64(2)`` are equal to an int, but not the same configuration."""
+    if type(configuration) is tuple:
+        return tuple([item if type(item) is int else _key(item) for item in configuration])
+    return configuration if type(configuration) is int else (type(configuration), configuration)
 
 
 def _count(value: object, what: str) -> int:
@@ -395,13 +400,6 @@ def _extents(value: object, what: str) -> Triple:
 
 
 HEADER_WORDS = 10  # what each launch's words begin with (targets.cpu.LAUNCH_WORDS)
-
-
-def _words_in(native: NativeLaunch, plan: _Plan) -> list[object]:
-    """The argument words of the last native launch."""
-    return list(plan.packer.unpack(native.words.raw[: plan.packer.size]))[HEADER_WORDS:]
-
-
 _FORMATS = {"bool": "?7x", "float16": "e6x", "float32": "f4x", "float64": "d"}
 
 
@@ -415,9 +413,7 @@ def _make_plan(variant: Variant, parts: Sequence[object]) -> _Plan:
         else:
             form += "Q" if kind in ("uint64",) else "q"
     keep = tuple(p.dtype for p in parts if isinstance(p, np.ndarray))
-    artifact = variant.artifact
-    support = ctypes.addressof(support_table())
-    return _Plan(variant, struct.Struct(form), variant.code, artifact.shared_bytes, artifact.prints, support, keep)
+    return _Plan(variant, struct.Struct(form), variant.code, variant.artifact.prints, ctypes.addressof(support_table()), keep)
 
 
 def _scalar_word(value: object, kind: str) -> object:
@@ -427,71 +423,6 @@ def _scalar_word(value: object, kind: str) -> object:
     if kind == "bfloat16":
         return int(np.asarray(value, dtype_named(kind).numpy).view(np.uint16))
     return int(value)  # type: ignore[call-overload]
-
-
-def _print_buffer() -> ctypes.Array[ctypes.c_char]:
-    buffer = ctypes.create_string_buffer(PRINT_BYTES + 24)
-    struct.pack_into("=q", buffer, 8, PRINT_BYTES)
-    return buffer
-
-
-def _show_prints(buffer: ctypes.Array[ctypes.c_char], variant: Variant, launcher: Launcher) -> None:
-    """Write what work-items printed, ordered by block and work-item."""
-    raw = bytes(buffer)
-    used, capacity, dropped = struct.unpack_from("=3q", raw)
-    records: list[tuple[int, int, int, str]] = []
-    at, end = 24, 24 + min(used, capacity)
-    while at + 24 <= end:
-        site, block, thread = struct.unpack_from("=3q", raw, at)
-        if site == 0:
-            break
-        at += 24
-        text = []
-        for part in variant.artifact.sites[site - 1].parts:
-            if part[0] == "t":
-                text.append(part[1:])
-                continue
-            value = np.frombuffer(raw, dtype_named(part[1:]).numpy, 1, at)[0]
-            # ml_dtypes shows fewer digits than name a bfloat16 for sure
-            text.append(str(np.float32(value) if part[1:] == "bfloat16" else value))
-            at += 8
-        records.append((block, thread, len(records), "".join(text)))
-    for record in sorted(records):
-        print(record[3])
-    if dropped:
-        print(f"({dropped} more lines did not fit in the print buffer of {capacity} bytes)", file=sys.stderr)
-
-
-def _place(linear: int, extents: Triple) -> Triple:
-    x, rest = linear % extents[0], linear // extents[0]
-    return (x, rest % extents[1], rest // extents[1])
-
-
-def _report(name: str, variant: Variant, launcher: Launcher, found: list[int], plan: _Plan, words: list[object]) -> Exception:
-    """The exception for the first thing that went wrong in a launch."""
-    count, block, thread, site_number, ndim = found[1:6]
-    site = variant.artifact.sites[site_number]
-    loc = Location(*site.location)
-    where = f"block {_place(block, launcher.grid)}, thread {_place(thread, launcher.block)}"
-    more = f" (and {count - 1} more)" if count > 1 else ""
-    if site.kind == "assert":
-        return KernelAssertionError(f"assertion failed in kernel '{name}': {site.message}{more}\n{loc.render()}\n  {where}")
-    index = tuple(found[6 : 6 + ndim])
-    shape = _shape_of(site.array, variant, words)
-    shown = index[0] if ndim == 1 else index
-    hint = "\n  hint: a negative index counts from the end only if it is a literal" if any(i < 0 for i in index) else ""
-    bounds = "" if shape is None else f" with shape {shape}"
-    message = f"index {shown} is out of bounds for array '{site.array}'{bounds} in kernel '{name}'{more}"
-    return KernelIndexError(f"{message}\n{loc.render()}\n  {where}{hint}")
-
-
-def _shape_of(array: str, variant: Variant, words: list[object]) -> tuple[int, ...] | None:
-    position = 0
-    for name, kind, ndim, _ in variant.artifact.parameters:
-        if name == array:
-            return tuple(words[position + 1 : position + 1 + ndim])  # type: ignore[arg-type]
-        position += 1 + 2 * ndim if kind == "array" else 1
-    return variant.artifact.declared.get(array)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- decorators

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from anygpu.engine.launch import Kernel, Launcher
 from anygpu.errors import AnyGPUError, Location
 
@@ -51,18 +53,22 @@ class SanitizerLauncher:
     launcher: Launcher
 
     def __call__(self, *args: object, **kwargs: object) -> Report:
-        from anygpu.engine.arguments import describe
+        from anygpu.engine.arguments import Copies, describe
+        from anygpu.ir.kernel import Array, Atomic, Store, walk
         from anygpu.ir.sanitize import sanitize as run
 
         kernel, launcher = self.sanitizer.kernel, self.launcher
-        described = [describe(value, name) for name, value in zip(kernel._names, kernel._bind(args, kwargs), strict=True)]
+        copies = Copies()
+        described = [describe(value, name, copies) for name, value in zip(kernel._names, kernel._bind(args, kwargs), strict=True)]
         program = _prepare(kernel, tuple(argument.type for argument in described), len(launcher.extent))
         parts = [part for argument in described for part in argument.parts]
+        written = {s.array for s in walk(program.body) if isinstance(s, Store | Atomic)}
+        arrays = [(p.name, part, p.name in written) for p, part in zip(program.params, parts, strict=False)
+                  if isinstance(p, Array) and isinstance(part, np.ndarray)]  # fmt: skip
+        copies.refuse_overlaps(arrays)
         arguments = [*parts, *launcher.extent]
         report = run(program, arguments, launcher.grid, launcher.block, (), launcher.shared, max_steps=self.sanitizer.max_steps)
-        for argument in described:
-            if argument.after is not None:
-                argument.after()
+        copies.write_back([array for _, array, changed in arrays if changed])
         if report and self.sanitizer.raise_on_findings:
             raise SanitizerError(report)
         return report

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
+import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
 
 from anygpu.errors import UNKNOWN, CompileError, Diagnostic, Location
+
+
+class _Changed(Exception):
+    """The text of a function's file is not what the function was made from."""
 
 
 class _Missing:
@@ -70,9 +76,11 @@ def resolve_name(function: FunctionType, name: str) -> object:
     return getattr(builtins, name, MISSING)
 
 
-@lru_cache(maxsize=1024)
-def _definition(code: CodeType) -> tuple[ast.FunctionDef, int, int]:
+@functools.lru_cache(maxsize=1024)
+def _definition(code: CodeType, from_file: bool) -> tuple[ast.FunctionDef, int, int]:
     """The definition that ``code`` was compiled from, and what to add to its lines and columns to have the file's."""
+    if from_file and not _is_in_its_file(code):
+        raise _Changed
     if code.co_name == "<lambda>":
         return _lambda(code), 0, 0
     lines, first = inspect.getsourcelines(code)
@@ -85,6 +93,43 @@ def _definition(code: CodeType) -> tuple[ast.FunctionDef, int, int]:
     if not isinstance(node, ast.FunctionDef):
         raise OSError(f"it is {'an async function' if isinstance(node, ast.AsyncFunctionDef) else type(node).__name__}")
     return node, first - 1 - indented, 0
+
+
+def _is_in_its_file(code: CodeType) -> bool:
+    """Whether the file, as it is now, gives this code: someone may have edited it since it was imported."""
+    linecache.checkcache(code.co_filename)
+    text = "".join(linecache.getlines(code.co_filename))
+    try:
+        known = _codes_of(code.co_filename, text)
+    except SyntaxError:
+        return False  # it was imported once
+    return not text or _essence(code) in known.get((code.co_qualname, code.co_firstlineno), ())
+
+
+@functools.lru_cache(maxsize=64)
+def _codes_of(filename: str, text: str) -> dict[tuple[str, int], list[object]]:
+    """What each function of a file compiles to, by name and line."""
+    found: dict[tuple[str, int], list[object]] = {}
+    pending = [compile(text, filename, "exec", dont_inherit=True)]
+    while pending:
+        for constant in pending.pop().co_consts:
+            if isinstance(constant, CodeType):
+                found.setdefault((constant.co_qualname, constant.co_firstlineno), []).append(_essence(constant))
+                pending.append(constant)
+    return found
+
+
+def _essence(value: object) -> object:
+    """A code object or constant such that two compilations of one text are equal: a set has no order, and -0.0 is not 0.0."""
+    match value:
+        case CodeType():
+            return value.co_code, value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars, _essence(value.co_consts)
+        case tuple():
+            return [_essence(item) for item in value]
+        case frozenset():
+            return {"set": sorted(map(repr, value))}
+        case _:
+            return repr(value)
 
 
 def _lambda(code: CodeType) -> ast.FunctionDef:
@@ -109,7 +154,15 @@ def parse_function(function: Callable[..., object]) -> Source:
         raise TypeError(f"a kernel is a plain Python function, not {type(function).__name__}")
     code = function.__code__
     try:
-        node, line_shift, column_shift = _definition(code)
+        # what another loader made (pytest's, which rewrites assertions) need not be what Python makes of the text
+        from_file = type(function.__globals__.get("__loader__")) is SourceFileLoader
+        node, line_shift, column_shift = _definition(code, from_file)
+    except _Changed as error:
+        at = Location(code.co_filename, code.co_firstlineno, 0, 0, function.__name__)
+        hint = "kernels are compiled from their source text when first launched: import the module again, or start anew"
+        raise CompileError(
+            function.__name__, (Diagnostic(at, f"the source of '{function.__name__}' has changed since it was imported", hint),)
+        ) from error
     except (OSError, TypeError, SyntaxError, IndentationError) as error:
         at = Location(code.co_filename, code.co_firstlineno, 0, 0, function.__name__)
         hint = "kernels are compiled from their source text: define them in a file or a notebook cell, not with exec() or at a bare prompt"

@@ -53,13 +53,16 @@ shared = Word(
     array=Word(
         "shared.array",
         "ag.shared.array(shape, dtype): an array in the block's shared memory. The shape is constant; 0 means the dynamic shared memory "
-        "that the launch asks for.",
+        "that the launch asks for. It starts with unspecified contents, which may be those of an earlier launch.",
     ),
 )
 local = Word(
     "local",
     "Memory of one work-item.",
-    array=Word("local.array", "ag.local.array(shape, dtype): an array of this work-item alone, of constant shape."),
+    array=Word(
+        "local.array",
+        "ag.local.array(shape, dtype): an array of this work-item alone, of constant shape. It starts with unspecified contents.",
+    ),
 )
 const = Word(
     "const",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 
+from anygpu.config import SHARED_LIMIT
 from anygpu.dtypes import DType, bool_, float64, int32, int64, plain_fields, uint32
 from anygpu.frontend import arithmetic, indexing
 from anygpu.frontend.arithmetic import convert, convert_expr, explicit_cast, literal, number, real, truth
@@ -117,7 +118,6 @@ def _name_given(scope: Scope, node: ast.AST) -> str | None:
     return None
 
 
-SHARED_LIMIT = 48 * 1024 * 4  # what the largest device offers a block is 227 KiB; portable kernels stay under 48 KiB
 LOCAL_LIMIT = 64 * 1024
 
 
@@ -366,4 +366,4 @@ WORD_CALLS: dict[str, Handler] = {
     "bitcast": _bitcast,
 }  # fmt: skip
 
-__all__ = ["LOCAL_LIMIT", "SHARED_LIMIT", "WORD_CALLS", "Dim", "atomic", "declare", "explicit_cast", "float64", "integer"]
+__all__ = ["LOCAL_LIMIT", "WORD_CALLS", "Dim", "atomic", "declare", "explicit_cast", "float64", "integer"]

@@ -143,10 +143,10 @@ class _Launch:
     observer: Observer | None
     steps: int = 0
 
-    def step(self, stmt: Stmt) -> None:
+    def step(self, stmt: Stmt, lane: int) -> None:
         self.steps += 1
         if self.steps > self.max_steps:
-            raise StepLimitError(f"kernel '{self.kernel.name}' ran {self.max_steps} steps, now at: {print_statement(stmt)}")
+            raise StepLimitError(self.kernel.name, self.max_steps, stmt, *self.geometry.place(lane))
 
 
 def _tail_labels(body: Body) -> set[str]:
@@ -255,7 +255,7 @@ class _Machine:
         for stmt in body:
             if not len(lanes):
                 break
-            self.launch.step(stmt)
+            self.launch.step(stmt, int(self.number[lanes[0]]))
             lanes = self.statement(stmt, lanes)
         return lanes
 
@@ -305,7 +305,7 @@ class _Machine:
     def while_loop(self, stmt: While, lanes: Lanes) -> Lanes:
         done: list[Lanes] = []
         while len(lanes):
-            self.launch.step(stmt)
+            self.launch.step(stmt, int(self.number[lanes[0]]))
             lanes = self.body(stmt.before, lanes)
             if len(lanes):
                 holds = self.condition(stmt.cond, lanes)
@@ -324,7 +324,7 @@ class _Machine:
         done: list[Lanes] = []
         iteration = 0
         while len(lanes):
-            self.launch.step(stmt)
+            self.launch.step(stmt, int(self.number[lanes[0]]))
             left = np.uint64(iteration) < trips[lanes]
             done.append(lanes[~left])
             lanes = lanes[left]

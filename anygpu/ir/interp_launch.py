@@ -10,14 +10,21 @@ from typing import Literal, Protocol
 from anygpu.errors import AnyGPUError, Location
 from anygpu.ir.interp_memory import Index, Lanes, Scratch, Storage
 from anygpu.ir.interp_values import Values
-from anygpu.ir.kernel import Assert, Atomic, Barrier, Load, Store
+from anygpu.ir.kernel import Assert, Atomic, Barrier, Load, Stmt, Store
 
 Triple = tuple[int, int, int]  # x, y, z
 AccessKind = Literal["load", "store", "atomic"]
 
 
 class StepLimitError(AnyGPUError):
-    """A kernel that ran more statements than ``max_steps`` allows, probably in an endless loop."""
+    """A kernel that ran more statements than ``max_steps`` allows, probably in an endless loop.
+
+    ``location`` is that of the next statement, ``block`` and ``thread`` those of the first work-item that would run it.
+    """
+
+    def __init__(self, kernel: str, steps: int, stmt: Stmt, block: Triple, thread: Triple):
+        self.location, self.block, self.thread = stmt.loc, block, thread
+        super().__init__(f"kernel '{kernel}' ran {steps:,} statements and has not ended")
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ Kind = Literal["race", "divergent barrier", "uninitialised read", "out of bounds
 _ACTIONS: dict[AccessKind, str] = {"load": "reads", "store": "writes", "atomic": "updates atomically"}
 _HINTS: dict[Kind, str] = {
     "divergent barrier": "every work-item must reach the same barrier the same number of times: move it out of the branch or loop",
+    "step limit": "does its loop's condition ever become false? A kernel that only takes long needs a larger max_steps",
     "uninitialised read": "shared and local arrays start with unspecified contents: write each element before reading it",
 }
 _RACE_HINTS: dict[str, str] = {
@@ -147,7 +148,8 @@ def sanitize(
             kernel, arguments, grid, block, extent, shared_bytes, libm=libm, max_steps=max_steps, max_failures=1, observer=watcher
         )  # fmt: skip
     except StepLimitError as error:
-        watcher.add(Finding("step limit", str(error)), ())
+        site = Site("is at", error.location, error.block, error.thread)
+        watcher.add(Finding("step limit", str(error), (site,), hint=_HINTS["step limit"]), ())
     watcher.finish()
     return Report(kernel.name, tuple(watcher.findings.values()))
 

@@ -28,14 +28,13 @@ import stat
 import struct
 import sys
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from anygpu.config import Config
-from anygpu.errors import CacheWarning
+from anygpu.errors import CacheWarning, warn
 
 MAGIC = b"anygpu\r\n"  # the line end is the first thing that a transfer as text would change
 VERSION = 1
@@ -207,7 +206,7 @@ class DiskCache:
             self._reason = self._reason or reason
         if first:
             hint = "ANYGPU_CACHE_DIR names another folder, ANYGPU_CACHE=0 does without"
-            warnings.warn(f"compiled kernels are kept in memory only: {reason} ({hint})", CacheWarning, stacklevel=3)
+            warn(f"compiled kernels are kept in memory only: {reason} ({hint})", CacheWarning)
 
 
 _caches: weakref.WeakSet[DiskCache] = weakref.WeakSet()

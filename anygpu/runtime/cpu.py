@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +14,13 @@ from anygpu.runtime.loader import Program
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 _BYTES = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
 _POOL_RUN = ctypes.CFUNCTYPE(
-    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64
-)
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p,
+    ctypes.c_int64,
+)  # fmt: skip
 ERROR_WORDS = 16
 PARALLEL_NANOSECONDS = 40_000  # a launch that takes less is over before a second thread has woken
 COOPERATIVE_BYTES = 1 << 30  # what the work-items of a launch that waits for the whole grid may keep, all at once
+PIECE_NANOSECONDS = 100_000_000  # of one thread: how long a launch of many blocks goes on before Python may interrupt it
 UNMEASURED_BLOCKS = 64  # a first launch of fewer blocks is run by one thread, and measured
 
 
@@ -40,8 +41,8 @@ class Pool:
                 break
 
 
-class _Arena(threading.local):
-    """Memory of one launching thread: error words, and room for shared arrays and coroutine frames."""
+class Workspace:
+    """What one launch needs besides its arguments: error words, and room for shared arrays and coroutine frames."""
 
     def __init__(self) -> None:
         self.error = (ctypes.c_int64 * ERROR_WORDS)()
@@ -59,7 +60,29 @@ class _Arena(threading.local):
         return self.address
 
 
-local = _Arena()
+class _Workspaces(threading.local):
+    """The workspaces of a thread that no launch has: one, as a rule. A signal handler or ``__del__`` may launch inside a launch."""
+
+    def __init__(self) -> None:
+        self.free: list[Workspace] = []
+
+
+_workspaces = _Workspaces()
+
+
+def take_workspace() -> Workspace:
+    """A workspace of this launch alone, without errors. Give it back when all that it says has been read; a lost one is only garbage."""
+    try:
+        workspace = _workspaces.free.pop()
+    except IndexError:
+        return Workspace()
+    workspace.error[1] = 0  # their number: the first error overwrites the other words
+    return workspace
+
+
+def give_workspace(workspace: Workspace) -> None:
+    """Let this thread's later launches have it."""
+    _workspaces.free.append(workspace)
 
 
 @dataclass(eq=False)
@@ -81,8 +104,11 @@ class CpuKernel:
         if self.coroutine:
             self.arena_bytes = _BYTES(self.program.address("arena_bytes"))
 
-    def launch(self, args: bytes, blocks: int, shared_bytes: int, pool: Callable[[], Pool | None]) -> None:
-        """Execute blocks 0 to ``blocks``; returns when all are done. The GIL is released meanwhile."""
+    def launch(self, args: bytes, blocks: int, shared_bytes: int, pool: Callable[[], Pool | None], workspace: Workspace) -> None:
+        """Execute blocks 0 to ``blocks``; returns when all are done. The GIL is released meanwhile.
+
+        Long launches of many blocks run in pieces, between which Python can raise a ``KeyboardInterrupt``.
+        """
         if self.coroutine:
             size = self.arena_bytes(args)
             if self.grid_barrier:
@@ -92,33 +118,37 @@ class CpuKernel:
                     raise LaunchError(f"a grid of {blocks} blocks is too large to be synchronised as a whole; about {most} would do")
         else:
             size = self.shared_bytes + shared_bytes
-        estimate = self.pace * blocks
-        if not self.grid_barrier and (estimate > PARALLEL_NANOSECONDS or (not self.pace and blocks >= UNMEASURED_BLOCKS)):
-            workers = pool()
-            if workers is not None and self._launch_shared(args, blocks, size, workers):
-                return
-        arena = local.reserve(size)
-        begin = time.perf_counter_ns()
-        self.run(args, 0, blocks, arena)
-        self.pace = (time.perf_counter_ns() - begin) / blocks
+        begin = 0
+        while begin < blocks:
+            left = blocks - begin
+            most = int(PIECE_NANOSECONDS / self.pace) if self.pace else UNMEASURED_BLOCKS
+            end = blocks if self.grid_barrier or left <= 2 * most else begin + max(1, most)
+            self._run(args, begin, end, size, pool, workspace)
+            begin = end
 
-    def _launch_shared(self, args: bytes, blocks: int, size: int, workers: Pool) -> bool:
+    def _run(self, args: bytes, begin: int, end: int, size: int, pool: Callable[[], Pool | None], workspace: Workspace) -> None:
+        """Execute blocks ``begin`` to ``end``, on one thread or all."""
+        blocks = end - begin
+        if not self.grid_barrier and (self.pace * blocks > PARALLEL_NANOSECONDS or (not self.pace and blocks >= UNMEASURED_BLOCKS)):
+            workers = pool()
+            if workers is not None and self._run_shared(args, begin, end, size, workers, workspace):
+                return
+        arena = workspace.reserve(size)
+        start = time.perf_counter_ns()
+        self.run(args, begin, end, arena)
+        self.pace = (time.perf_counter_ns() - start) / blocks
+
+    def _run_shared(self, args: bytes, begin: int, end: int, size: int, workers: Pool, workspace: Workspace) -> bool:
         """Share the blocks with the pool; False if another launch has it."""
+        blocks = end - begin
         stride = (size + 127) & -64
-        arena = local.reserve(stride * workers.threads)
+        arena = workspace.reserve(stride * workers.threads)
         share = blocks // (workers.threads * 8)
         # pieces of a tenth of a millisecond or so balance well and cost nothing to hand out
         piece = int(100_000 / self.pace) if self.pace else share
         chunk = max(1, min(share, piece))
-        begin = time.perf_counter_ns()
-        if workers.run(workers.state, self.run_address, args, blocks, chunk, arena, stride):
+        start = time.perf_counter_ns()
+        if workers.run(workers.state, self.run_address, args, begin, end, chunk, arena, stride):
             return False
-        self.pace = (time.perf_counter_ns() - begin) * workers.threads / blocks
+        self.pace = (time.perf_counter_ns() - start) * workers.threads / blocks
         return True
-
-
-def cpu_count() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

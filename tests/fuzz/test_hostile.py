@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -59,6 +60,52 @@ class OtherDevice(BadCapsule):
         return (2, 0)
 
 
+class Inconstant:
+    """Tells the truth about its memory once, for each of the protocols."""
+
+    def __init__(self, protocol: str) -> None:
+        self.array = np.arange(4.0)
+        self.protocol, self.asked = protocol, 0
+
+    def __getattr__(self, name: str) -> object:
+        if name != self.__dict__.get("protocol"):
+            raise AttributeError(name)
+        self.asked += 1
+        truth = getattr(self.array, name)
+        return truth if self.asked == 1 else {**truth, "data": (16, False)}
+
+
+class Struct:
+    """Claims an array by ``__array_struct__``, as NumPy's C interface defines it."""
+
+    class Fields(ctypes.Structure):
+        _fields_ = (
+            ("two", ctypes.c_int), ("nd", ctypes.c_int), ("typekind", ctypes.c_char), ("itemsize", ctypes.c_int), ("flags", ctypes.c_int),
+            ("shape", ctypes.POINTER(ctypes.c_ssize_t)), ("strides", ctypes.POINTER(ctypes.c_ssize_t)), ("data", ctypes.c_void_p),
+            ("descr", ctypes.py_object),
+        )  # fmt: skip
+
+    def __init__(self, data: int, stride: int = 8) -> None:
+        self.shape, self.strides = (ctypes.c_ssize_t * 1)(4), (ctypes.c_ssize_t * 1)(stride)
+        self.fields = Struct.Fields(2, 1, b"f", 8, 0x701, self.shape, self.strides, data, None)
+
+    @property
+    def __array_struct__(self) -> object:
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.fields), None, None)
+
+
+class Boasting(np.ndarray):
+    """A subclass that claims to be larger than it is."""
+
+    shape = property(lambda self: (10**9,))  # type: ignore[assignment]
+    strides = property(lambda self: (8,))  # type: ignore[assignment]
+    size = property(lambda self: 10**9)  # type: ignore[assignment]
+    nbytes = property(lambda self: 8 * 10**9)  # type: ignore[assignment]
+    __array_interface__ = property(lambda self: {"version": 3, "shape": (10**9,), "typestr": "<f8", "data": (16, False)})  # type: ignore[assignment]
+
+
 REFUSED = {
     "a list": ([1.0, 2.0], "argument 'x' is a list, which kernels do not take: make an array of it with np.array"),
     "a dict": ({}, "argument 'x' is a dict, which kernels do not take"),
@@ -75,7 +122,7 @@ REFUSED = {
     "records of objects": (np.zeros(2, [("a", object)]), "argument 'x': field 'a' has dtype object, which kernels cannot hold in a record"),
     "nested records": (np.zeros(2, [("a", [("b", "f4")])]), "argument 'x': field 'a' has dtype"),
     "memory that is not there": (Lying(), "its __array_interface__ names memory from 0x1000 to 0x1010, which this process does not have"),
-    "a null pointer": (Lying(data=(0, False)), "which this process does not have"),
+    "a null pointer": (Lying(data=(0, False)), "argument 'x'"),
     "an array past the end of memory": (Lying(data=(2**63, False)), "argument 'x'"),
     "huge extents": (Lying(shape=(2**62, 2**62)), "argument 'x'"),
     "negative extents": (Lying(shape=(-1,)), "its __array_interface__ has the shape (-1,)"),
@@ -83,6 +130,9 @@ REFUSED = {
     "too few strides": (Lying(shape=(2, 2), strides=(4,)), "has 2 axes and 1 strides"),
     "a nonsense dtype": (Lying(typestr="<z9"), "argument 'x'"),
     "no shape": (Lying(shape=None), "argument 'x'"),
+    "a struct of memory that is not there": (Struct(16), "its __array_struct__ names memory from 0x10 to 0x30, which this"),
+    "a struct whose strides leave memory": (Struct(id(np), 1 << 45), "its __array_struct__ names memory from"),
+    "strides that are no tuple": (Lying(strides=5), "has 1 axes and 5 strides"),
     "an interface that is no dict": (type("Odd", (), {"__array_interface__": 5})(), "argument 'x'"),
     "an interface that raises": (Raising(), "argument 'x'"),
     "a capsule that is none": (BadCapsule(), "argument 'x' (BadCapsule) could not be read as an array"),
@@ -96,6 +146,33 @@ def test_what_kernels_do_not_take_is_refused(name: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         double.forall(4)(value, np.zeros(4))
     assert text in str(caught.value)
+
+
+def test_what_an_object_says_of_its_memory_is_read_once() -> None:
+    out = np.zeros(4)
+    claim = Inconstant("__array_interface__")
+    double.forall(4)(claim, out)
+    assert out.tolist() == [0.0, 2.0, 4.0, 6.0]
+    assert claim.asked == 1
+    with pytest.raises(ArgumentError, match="which this process does not have"):
+        double.forall(4)(claim, out)
+
+
+def test_an_honest_struct_is_taken_as_it_is() -> None:
+    x, out = np.arange(4.0), np.zeros(4)
+    double.forall(4)(Struct(x.ctypes.data), out)
+    assert out.tolist() == [0.0, 2.0, 4.0, 6.0]
+    double.forall(2)(Struct(x.ctypes.data + 24, -8), out)
+    assert out.tolist() == [6.0, 4.0, 4.0, 6.0]
+
+
+def test_a_subclass_is_taken_for_what_it_is() -> None:
+    x, out = np.arange(4.0), np.zeros(4)
+    for _ in range(3):
+        double.forall(4)(x.view(Boasting), out)
+    assert out.tolist() == [0.0, 2.0, 4.0, 6.0]
+    with pytest.raises(KernelIndexError, match=r"with shape \(4,\)"):
+        store[1, 1](out.view(Boasting), 10**6, 1.0)
 
 
 def test_wrong_kinds_and_ranks_are_compile_errors() -> None:

@@ -85,6 +85,23 @@ def test_out_of_bounds_uninitialised_and_assertions():
     assert named["out of bounds"] == "out" and named["uninitialised read"] == "scratch"
 
 
+def test_shared_memory_of_an_earlier_launch_is_uninitialised():
+    @ag.kernel
+    def write(out):
+        tile = ag.shared.array(32, ag.int64)
+        tile[ag.threadIdx.x] = 7
+        out[ag.threadIdx.x] = tile[ag.threadIdx.x]
+
+    @ag.kernel
+    def read(out):
+        tile = ag.shared.array(32, ag.int64)
+        out[ag.threadIdx.x] = tile[ag.threadIdx.x]
+
+    out = np.zeros(32, np.int64)
+    assert not ag.sanitize(write)[1, 32](out)
+    assert kinds(ag.sanitize(read)[2, 32](out))[0] == "uninitialised read"
+
+
 def test_names_of_arrays_in_structures():
     @ag.kernel
     def swap(pair):
@@ -270,7 +287,12 @@ def test_an_endless_kernel_is_a_finding():
         while x[0] == 0:
             x[1] += 1
 
-    assert "step limit" in kinds(ag.sanitize(forever, max_steps=1000)[1, 1](np.zeros(2)))
+    report = ag.sanitize(forever, max_steps=1000)[(1, 2), 1](np.zeros(2))
+    (finding,) = [f for f in report if f.kind == "step limit"]
+    assert finding.message == "kernel 'forever' ran 1,000 statements and has not ended"
+    (site,) = finding.sites
+    assert (site.location.filename, site.block, site.thread) == (__file__, (0, 0, 0), (0, 0, 0))
+    assert "while x[0] == 0:" in finding.render() or "x[1] += 1" in finding.render()
 
 
 # ----------------------------------------------------------------------------------------------------------------- devices

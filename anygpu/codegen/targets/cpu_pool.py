@@ -1,7 +1,7 @@
 """The worker pool's native part: threads that wait in the kernel, not under the GIL, and share out the blocks of a launch.
 
-``pool_start(state, index)`` starts the worker thread ``index``; ``pool_run(state, run, args, end, chunk, arenas, stride)``
-executes ``run(args, begin, end, arena)`` over 0..end in chunks, on the caller's thread and on every worker that wakes in
+``pool_start(state, index)`` starts the worker thread ``index``; ``pool_run(state, run, args, begin, end, chunk, arenas, stride)``
+executes ``run(args, from, to, arena)`` over begin..end in chunks, on the caller's thread and on every worker that wakes in
 time, and returns when all is done; it returns 1 without doing anything if another launch holds the pool.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 # The state, in 8-byte words (a cache line apart where threads contend): 0 busy, 8 next block, 16 generation,
 # 24 membership (workers inside the job; bit 32 set: closed), 32.. the job: run, args, end, chunk, arenas, stride; 64 mutex, 96 condition
-STATE_BYTES = 2048
 
 POOL_IR = """
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
@@ -136,7 +135,7 @@ out:
   ret i32 %failed
 }
 
-define i32 @pool_run(ptr %state, ptr %run, ptr %args, i64 %end, i64 %chunk, ptr %arenas, i64 %stride) {
+define i32 @pool_run(ptr %state, ptr %run, ptr %args, i64 %begin, i64 %end, i64 %chunk, ptr %arenas, i64 %stride) {
 entry:
   %pair = cmpxchg ptr %state, i64 0, i64 1 acquire monotonic
   %free = extractvalue { i64, i1 } %pair, 1
@@ -161,7 +160,7 @@ fill:
   store ptr %arenas, ptr %arenas.p
   %stride.p = getelementptr i64, ptr %job, i64 5
   store i64 %stride, ptr %stride.p
-  store atomic i64 0, ptr %next.p monotonic, align 8
+  store atomic i64 %begin, ptr %next.p monotonic, align 8
   ; open the job: clear the closed bit, keep the count of latecomers of the last one
   %opened = atomicrmw and ptr %members.p, i64 4294967295 acq_rel
   %l = call i32 @pthread_mutex_lock(ptr %mutex)

@@ -13,7 +13,6 @@ SUPPORT_TABLE = ("record_lanes", "print", *(f"slow_load_{n}" for n in ELEMENT_SI
 # arrays keep lanes side by side), then for each axis its extent, byte stride, index in lane 0, step a lane, and the
 # address of the lanes' indices (i64) or 0 if lane 0's index and the step give them.
 DESCRIPTION_HEAD, DESCRIPTION_AXIS = 3, 5
-DESCRIPTION_WORDS = DESCRIPTION_HEAD + 8 * DESCRIPTION_AXIS
 
 # The error words: lock, count, block, work-item, site, number of indices, indices. The lowest block and work-item stays.
 _RECORD = """
@@ -220,12 +219,15 @@ def support_ir(triple: str) -> str:
 # The launch of a kernel on arguments like those of the launch before, without an instruction of Python: check each argument's type,
 # pack the words, run. The specification, in 8-byte words: number of arguments; offsets of a tuple's size and items, of an array's
 # fields and of a float's value; the types ndarray, float and int; PyLong_AsLongLongAndOverflow; run; blocks; arena; words; the
-# error words; the first argument's word; then for each argument its kind (0 array, 1 float, 2 int), dtype object, rank and flags.
-# Returns 0 when done, 1 if an argument differs (nothing has happened), 2 if the kernel reported an error.
+# error words; the first argument's word; PyEval_SaveThread or null, to keep the GIL; PyEval_RestoreThread; whether a launch is under
+# way; then for each argument its kind (0 array, 1 float, 2 int), dtype object, rank, flags and bytes of an element.
+# Returns 0 when done, 1 if an argument differs and 3 if a launch is under way in another thread (nothing has happened then), 2 if the
+# kernel reported an error: the launch then stays under way for good, so that words and error words can be read.
 LAUNCH_SPECIFICATION = (
     "count", "tuple_size", "tuple_items", "array_fields", "float_value", "array_type", "float_type", "int_type", "int_value", "run",
-    "blocks", "arena", "words", "error", "first",
+    "blocks", "arena", "words", "error", "first", "save", "restore", "busy",
 )  # fmt: skip
+LAUNCH_ARGUMENT = 5  # words for each argument
 LAUNCH_FLAGS = 0x501  # C-contiguous, aligned, writeable
 
 _LAUNCH = """
@@ -240,10 +242,13 @@ COUNT_LOADS
   %items = getelementptr i8, ptr %tuple, i64 %tuple_items
   %kinds = getelementptr i64, ptr %spec, i64 HEAD
   %place.first = getelementptr i64, ptr %words, i64 %first
+  %idle = icmp eq i64 %busy, 0
+  br i1 %idle, label %start, label %under.way
+start:
   br i1 %same.size, label %argument, label %differs
 argument:
-  %n = phi i64 [ 0, %entry ], [ %n.next, %packed ]
-  %place = phi ptr [ %place.first, %entry ], [ %place.next, %packed ]
+  %n = phi i64 [ 0, %start ], [ %n.next, %packed ]
+  %place = phi ptr [ %place.first, %start ], [ %place.next, %packed ]
   %more = icmp slt i64 %n, %count
   br i1 %more, label %one, label %go
 one:
@@ -251,7 +256,7 @@ one:
   %object = load ptr, ptr %object.p
   %type.p = getelementptr i8, ptr %object, i64 TYPE
   %type = load ptr, ptr %type.p
-  %kind.p = getelementptr [4 x i64], ptr %kinds, i64 %n
+  %kind.p = getelementptr [ARGUMENT x i64], ptr %kinds, i64 %n
   %kind = load i64, ptr %kind.p
   switch i64 %kind, label %differs [ i64 0, label %array  i64 1, label %float  i64 2, label %int ]
 array:
@@ -287,12 +292,14 @@ array.fields:
 array.pack:
   %data = load i64, ptr %fields
   store i64 %data, ptr %place
+  %itemsize.p = getelementptr i64, ptr %kind.p, i64 4
+  %itemsize = load i64, ptr %itemsize.p
   %extents = getelementptr i64, ptr %place, i64 1
   %steps = getelementptr i64, ptr %extents, i64 %ndim
   br label %axis
 axis:
   %k = phi i64 [ 0, %array.pack ], [ %k.next, %axis.copy ]
-  %elements = phi i64 [ 16, %array.pack ], [ %elements.next, %axis.copy ]
+  %bytes = phi i64 [ %itemsize, %array.pack ], [ %bytes.next, %axis.copy ]
   %axis.more = icmp slt i64 %k, %ndim
   br i1 %axis.more, label %axis.copy, label %array.done
 axis.copy:
@@ -304,16 +311,16 @@ axis.copy:
   %stride = load i64, ptr %stride.p
   %step.p = getelementptr i64, ptr %steps, i64 %k
   store i64 %stride, ptr %step.p
-  ; an element has at most 16 bytes: an array of 2**27 of them is the first that may not be small
+  ; a number below 2**31, so that no product leaves 64 bits
   %dim.small = icmp ult i64 %dim, 2147483648
-  %product = mul i64 %elements, %dim
+  %product = mul i64 %bytes, %dim
   %product.small = icmp ult i64 %product, 2147483648
   %both.small = and i1 %dim.small, %product.small
-  %elements.next = select i1 %both.small, i64 %product, i64 2147483648
+  %bytes.next = select i1 %both.small, i64 %product, i64 2147483648
   %k.next = add i64 %k, 1
   br label %axis
 array.done:
-  %fits = icmp ult i64 %elements, 2147483648
+  %fits = icmp ult i64 %bytes, 2147483648
   %after.array = getelementptr i64, ptr %steps, i64 %ndim
   br i1 %fits, label %packed, label %differs
 float:
@@ -344,12 +351,28 @@ packed:
   %n.next = add i64 %n, 1
   br label %argument
 go:
-  call void %run(ptr %words, i64 0, i64 %blocks, ptr %arena)
   %errors.p = getelementptr i64, ptr %error, i64 1
+  store i64 0, ptr %errors.p
+  store i64 1, ptr %busy.p
+  %keep = icmp eq ptr %save, null
+  br i1 %keep, label %go.held, label %go.free
+go.held:
+  call void %run(ptr %words, i64 0, i64 %blocks, ptr %arena)
+  br label %ran
+go.free:
+  %state = call ptr %save()
+  call void %run(ptr %words, i64 0, i64 %blocks, ptr %arena)
+  call void %restore(ptr %state)
+  br label %ran
+ran:
   %errors = load i64, ptr %errors.p
   %clean = icmp eq i64 %errors, 0
+  %still = select i1 %clean, i64 0, i64 1
+  store i64 %still, ptr %busy.p
   %result = select i1 %clean, i64 0, i64 2
   ret i64 %result
+under.way:
+  ret i64 3
 differs:
   ret i64 1
 }
@@ -358,7 +381,7 @@ differs:
 
 def launch_ir(triple: str, type_offset: int) -> str:
     """LLVM IR of ``launch``; ``type_offset`` is where a Python object keeps its type."""
-    pointers = ("array_type", "float_type", "int_type", "int_value", "run", "arena", "words", "error")
+    pointers = ("array_type", "float_type", "int_type", "int_value", "run", "arena", "words", "error", "save", "restore")
     loads = []
     for n, name in enumerate(LAUNCH_SPECIFICATION[1:], 1):
         loads += [
@@ -368,4 +391,4 @@ def launch_ir(triple: str, type_offset: int) -> str:
     text = (
         _LAUNCH.replace("COUNT_LOADS", "\n".join(loads)).replace("HEAD", str(len(LAUNCH_SPECIFICATION))).replace("TYPE", str(type_offset))
     )
-    return f'target triple = "{triple}"\n' + text.replace("FLAGS", str(LAUNCH_FLAGS))
+    return f'target triple = "{triple}"\n' + text.replace("FLAGS", str(LAUNCH_FLAGS)).replace("ARGUMENT", str(LAUNCH_ARGUMENT))
