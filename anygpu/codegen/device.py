@@ -36,7 +36,7 @@ from typing import Literal
 from anygpu.codegen.llvm import Module, Writer
 from anygpu.dtypes import DType
 from anygpu.errors import Site
-from anygpu.ir.kernel import Array, Expr, Scope, Space
+from anygpu.ir.kernel import Array, Scope, Space
 
 WordKind = Literal["grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar"]
 POINTERS = frozenset(("dynamic", "error", "print", "sync", "pointer"))
@@ -261,4 +261,4 @@ class Target:
         return ""
 
 
-__all__ = ["DeviceCode", "DeviceFailure", "DeviceOptions", "DeviceWriter", "Expr", "Target", "Word", "alignment", "decode_failure"]
+__all__ = ["DeviceCode", "DeviceFailure", "DeviceOptions", "DeviceWriter", "Target", "Word", "alignment", "decode_failure"]

@@ -6,6 +6,7 @@ The same emitter serves every vendor; ``device.Target`` holds what differs. What
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from anygpu.codegen.device import DeviceCode, DeviceOptions, Target, Word
@@ -256,13 +257,13 @@ class Simt:
         self._first_item(meet)
         target.barrier(w)
 
-    def _first_item(self, action: object) -> None:
+    def _first_item(self, action: Callable[[], None]) -> None:
         """What one work-item of the block does."""
         w = self.w
         one, end = w.fresh("one"), w.fresh("all")
         w.branch_if(w.emit(f"icmp eq i64 {self.values.thread_number()}, 0"), one, end)
         w.block(one)
-        action()  # type: ignore[operator]
+        action()
         w.branch(end)
         w.block(end)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anygpu.codegen.device import DeviceCode, DeviceOptions, DeviceWriter, Target, Word, WordKind
+from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target, Word, WordKind
 from anygpu.codegen.expr import emit_bitcast, emit_cast, emit_operation, resize
 from anygpu.codegen.llvm import Module, literal, memory_type, scalar_type
 from anygpu.codegen.simt_reports import report_function
@@ -225,4 +225,4 @@ def from_bits(w: DeviceWriter, bits: str, dtype: DType) -> str:
     return bits if kind.startswith("i") else w.emit(f"bitcast i{dtype.bits} {bits} to {kind}")
 
 
-__all__ = ["DeviceCode", "Values", "from_bits", "from_memory", "memory_type", "to_bits", "to_memory", "zero"]
+__all__ = ["Values", "from_bits", "from_memory", "memory_type", "to_bits", "to_memory", "zero"]

@@ -7,13 +7,15 @@ them; so masks may differ between lanes, name lanes that are not there, or leave
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from anygpu.codegen.atomics import combine
 from anygpu.codegen.expr import resize
-from anygpu.codegen.llvm import literal, scalar_type
+from anygpu.codegen.llvm import scalar_type
 from anygpu.codegen.simt_values import Values, from_bits, to_bits, zero
 from anygpu.dtypes import DType, int32
 from anygpu.ir.kernel import Barrier as BarrierStatement
-from anygpu.ir.kernel import Block, Body, Const, Exit, For, If, Kernel, WarpOp, While
+from anygpu.ir.kernel import Block, Body, Const, Exit, Expr, For, If, Kernel, WarpOp, While
 from anygpu.passes.regions import BLOCK_SPECIALS
 from anygpu.passes.uniformity import expression_shape, uniformity
 
@@ -25,8 +27,8 @@ def diverged_statements(kernel: Kernel) -> frozenset[int]:
     shapes = uniformity(kernel, BLOCK_SPECIALS)
     found: set[int] = set()
 
-    def uniform(*exprs: object) -> bool:
-        return all(expression_shape(e, shapes, BLOCK_SPECIALS).uniform for e in exprs)  # type: ignore[arg-type]
+    def uniform(*exprs: Expr) -> bool:
+        return all(expression_shape(e, shapes, BLOCK_SPECIALS).uniform for e in exprs)
 
     def visit(body: Body, diverged: bool) -> frozenset[str]:
         """Look at statements; the labels that only some lanes leave for."""
@@ -213,7 +215,7 @@ class WarpOperations:
 
         self._every_lane(turn)
 
-    def _every_lane(self, turn: object) -> None:
+    def _every_lane(self, turn: Callable[[str], None]) -> None:
         """A loop over the 32 lanes, which all members run in step."""
         w = self.w
         counter = w.alloca("i32")
@@ -221,11 +223,11 @@ class WarpOperations:
         w.do(f"store i32 0, {counter}")
         w.block(head)
         lane = w.emit(f"load i32, {counter}")
-        turn(lane)  # type: ignore[operator]
+        turn(lane)
         following = w.emit(f"add i32 {lane}, 1")
         w.do(f"store i32 {following}, {counter}")
         w.branch_if(w.emit(f"icmp ult i32 {following}, 32"), head, end)
         w.block(end)
 
 
-__all__ = ["FULL", "WarpOperations", "diverged_statements", "literal"]
+__all__ = ["FULL", "WarpOperations", "diverged_statements"]

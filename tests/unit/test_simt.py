@@ -265,6 +265,6 @@ def test_no_label_of_a_spirv_module_is_defined_twice():
         assert len(set(labels)) == len(labels) and not types & set(labels)
 
 
-def test_spirv_keeps_denormals_and_does_not_contract():
+def test_spirv_forbids_contraction():
     modes = [i[2] for i in instructions(compile_device(code(saxpy, 2.0, X, X, X), "spirv")) if i[0] == 16]
     assert 31 in modes  # ContractionOff

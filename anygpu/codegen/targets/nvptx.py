@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target
-from anygpu.dtypes import DType
 
 _REGISTERS = {"thread": "tid", "block": "ctaid"}
 
@@ -46,9 +45,6 @@ class Nvptx(Target):
 
     def match(self, w: DeviceWriter, members: str, bits: int, value: str) -> str | None:
         return w.call("i32", f"llvm.nvvm.match.any.sync.i{bits}", f"i32 {members}, i{bits} {value}", f"i32, i{bits}")
-
-    def operation(self, w: DeviceWriter, name: str, dtype: DType, args: list[str]) -> str | None:
-        return None
 
     def attributes(self, options: DeviceOptions, warps: bool) -> str:
         if options.block is not None:
