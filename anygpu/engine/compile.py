@@ -170,11 +170,11 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
     dynamic = {a.name: a.itemsize for a in kernel.declared if a.shape == (0,)}
     prints = any(isinstance(s, Print) for s in walk(kernel.body))
     loops = any(isinstance(s, For | While) for s in walk(kernel.body))
-    sites = _with_unsigned(code.sites, kernel)
+    sites = with_unsigned(code.sites, kernel)
     return Artifact(image, sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, dynamic, prints, loops)
 
 
-def _with_unsigned(sites: Sequence[Site], kernel: Kernel) -> tuple[Site, ...]:
+def with_unsigned(sites: Sequence[Site], kernel: Kernel) -> tuple[Site, ...]:
     """The sites, with the axes whose index is a uint64: error words hold each as an int64."""
     from anygpu.ir.kernel import Atomic, Cast, Load, Store, walk
 

@@ -24,9 +24,12 @@ from anygpu.engine.fingerprint import function_fingerprint
 from anygpu.engine.report import failure, print_buffer, show_prints
 from anygpu.errors import ArgumentError, LaunchError
 from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
+from anygpu.runtime.current import current
 
 if TYPE_CHECKING:
+    from anygpu.engine.device_launch import DeviceVariant
     from anygpu.frontend.signature import Type
+    from anygpu.runtime.stream import Stream
 
 F = TypeVar("F", bound=Callable[..., object])
 MAXIMUM_BLOCK = 1024
@@ -73,6 +76,7 @@ class Kernel:
         self._variants: dict[object, Variant] = {}
         self._launchers: dict[object, Launcher] = {}
         self._quick: weakref.WeakSet[Launcher] = weakref.WeakSet()  # those that can launch natively
+        self.device_variants: dict[object, DeviceVariant] = {}
         self._history: list[tuple[tuple[Type, ...], Options, Variant]] = []
 
     def __repr__(self) -> str:
@@ -115,9 +119,10 @@ class Kernel:
             shared = _count(configuration[3], "the dynamic shared memory")
             if shared > SHARED_LIMIT:
                 raise LaunchError(f"{shared:,} bytes of dynamic shared memory were asked for; the limit is {SHARED_LIMIT:,}")
-        if len(configuration) >= 3 and configuration[2] not in (None, 0):
-            raise LaunchError(f"the CPU device has no streams: pass 0 or None, not {configuration[2]!r}")
-        return Launcher(self, grid, block, shared, ())
+        stream = configuration[2] if len(configuration) >= 3 and configuration[2] not in (None, 0) else None
+        if stream is not None and not hasattr(stream, "device"):
+            raise LaunchError(f"a stream is what device.create_stream() makes, or 0 or None for the device's own, not {stream!r}")
+        return Launcher(self, grid, block, shared, (), stream)
 
     def forall(self, shape: int | Sequence[int]) -> Launcher:
         """Launch over every index of ``shape``, an int or a sequence of up to 8.
@@ -248,6 +253,7 @@ class Kernel:
     def _forget(self) -> None:
         """Make no further use of any variant."""
         self._variants.clear()
+        self.device_variants.clear()
         self._plans.clear()
         for launcher in list(self._quick):
             launcher.native = None
@@ -272,7 +278,7 @@ class Kernel:
             )
             plan.code.launch(packed, launcher.blocks, launcher.shared, pool, workspace)
         if buffer is not None:
-            show_prints(buffer, plan.variant.artifact)
+            show_prints(bytes(buffer), plan.variant.artifact)
         if workspace.error[1]:
             raise failure(self.__wrapped__.__name__, plan.variant.artifact, launcher, list(workspace.error), words)
         give_workspace(workspace)
@@ -329,11 +335,14 @@ class Launcher:
 
     __slots__ = (
         "__weakref__", "arrangement", "block", "blocks", "extent", "form", "grid", "kernel", "multiple", "native", "shared", "small",
-        "words",
+        "stream", "words",
     )  # fmt: skip
 
-    def __init__(self, kernel: Kernel, grid: Triple, block: Triple, shared: int, extent: tuple[int, ...]):
+    def __init__(
+        self, kernel: Kernel, grid: Triple, block: Triple, shared: int, extent: tuple[int, ...], stream: Stream | None = None
+    ):
         self.kernel = kernel
+        self.stream = stream
         self.grid = grid
         self.block = block
         self.shared = shared
@@ -357,10 +366,12 @@ class Launcher:
     def __call__(self, *args: object, **kwargs: object) -> None:
         native = self.native
         kernel = self.kernel
+        if current.elsewhere or self.stream is not None:
+            return self._launch_anywhere(kernel._bind(args, kwargs))
         if native is not None and not kwargs:
             outcome = native.call(native.address, args)
             if outcome == 0:
-                return
+                return None
             if outcome != 3:  # other arguments than last time, or an error; else another thread has it just now
                 self.native = None
             if outcome == 2:
@@ -369,6 +380,19 @@ class Launcher:
                 words = plan.packer.unpack(native.words.raw[: plan.packer.size])[HEADER_WORDS:]
                 raise failure(kernel.__wrapped__.__name__, plan.variant.artifact, self, list(native.error), words)
         kernel._launch(self, kernel._bind(args, kwargs))
+        return None
+
+    def _launch_anywhere(self, args: tuple[object, ...]) -> None:
+        """Launch on the stream's device, or the current one, or where the arrays are."""
+        from anygpu.engine.device_launch import chosen_device, launch_on, on_host
+
+        device = chosen_device(self, args)
+        if device.name == "cpu":
+            if self.stream is not None:
+                self.stream.check()
+            self.kernel._launch(self, tuple(map(on_host, args)))
+        else:
+            launch_on(device, self.kernel, self, args)
 
 
 # ------------------------------------------------------------------------------------------------------------------------- helpers

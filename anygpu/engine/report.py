@@ -15,6 +15,7 @@ from anygpu.errors import KernelAssertionError, KernelIndexError, Location
 
 if TYPE_CHECKING:
     from anygpu.engine.compile import Artifact
+    from anygpu.engine.device_launch import DeviceArtifact
     from anygpu.engine.launch import Launcher
 
 PRINT_BYTES = 1 << 20
@@ -28,9 +29,8 @@ def print_buffer() -> ctypes.Array[ctypes.c_char]:
     return buffer
 
 
-def show_prints(buffer: ctypes.Array[ctypes.c_char], artifact: Artifact) -> None:
-    """Write what work-items printed, ordered by block and work-item."""
-    raw = bytes(buffer)
+def show_prints(raw: bytes, artifact: Artifact | DeviceArtifact) -> None:
+    """Write what work-items printed into a buffer with these contents, ordered by block and work-item."""
     used, capacity, dropped = struct.unpack_from("=3q", raw)
     records: list[tuple[int, int, int, str]] = []
     at, end = _HEADER_BYTES, _HEADER_BYTES + min(used, capacity)
@@ -55,7 +55,7 @@ def show_prints(buffer: ctypes.Array[ctypes.c_char], artifact: Artifact) -> None
         print(f"({dropped} more lines did not fit in the print buffer of {capacity} bytes)", file=sys.stderr)
 
 
-def failure(name: str, artifact: Artifact, launcher: Launcher, found: Sequence[int], words: Sequence[object]) -> Exception:
+def failure(name: str, artifact: Artifact | DeviceArtifact, launcher: Launcher, found: Sequence[int], words: Sequence[object]) -> Exception:
     """The exception for the first thing that went wrong in a launch: ``found`` are its error words, ``words`` those of its arguments."""
     count, block, thread, site_number, ndim = found[1:6]
     site = artifact.sites[site_number]
@@ -78,7 +78,7 @@ def _place(linear: int, extents: tuple[int, int, int]) -> tuple[int, int, int]:
     return (x, rest % extents[1], rest // extents[1])
 
 
-def _shape_of(array: str, artifact: Artifact, shared: int, words: Sequence[object]) -> tuple[int, ...] | None:
+def _shape_of(array: str, artifact: Artifact | DeviceArtifact, shared: int, words: Sequence[object]) -> tuple[int, ...] | None:
     position = 0
     for name, kind, ndim, _ in artifact.parameters:
         if name == array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from anygpu.errors import WrongDeviceError
 from anygpu.runtime import discovery, faults
 from anygpu.runtime.base import Capabilities, Driver, Properties
+from anygpu.runtime.current import current
 from anygpu.runtime.memory import Buffer, MemoryPool, pinned_array
 from anygpu.runtime.stream import Stream
 
@@ -18,23 +20,12 @@ if TYPE_CHECKING:
 
 _devices: dict[str, Device] = {}
 _lock = threading.RLock()
-_default = "cpu"
 
 
 @faults.after_fork_in_child
 def _renew_lock() -> None:
     global _lock
     _lock = threading.RLock()
-
-
-class _Stack(threading.local):
-    """The devices that this thread has entered, the innermost last."""
-
-    def __init__(self) -> None:
-        self.entered: list[Device] = []
-
-
-_stack = _Stack()
 
 
 class Device:
@@ -70,6 +61,7 @@ class Device:
     capabilities: Capabilities
     pool: MemoryPool
     used: bool  # whether it ever had a stream, and so anything to wait for
+    streams: weakref.WeakSet[Stream]
     _default_stream: Stream | None
 
     def __new__(cls, name: str | Device | None = None) -> Device:
@@ -95,6 +87,7 @@ class Device:
         device.pool = MemoryPool(device)
         device.used = False
         device._default_stream = None
+        device.streams = weakref.WeakSet()
         _devices[name] = device
         return device
 
@@ -108,11 +101,12 @@ class Device:
 
     def __enter__(self) -> Device:
         faults.check(self.driver)
-        _stack.entered.append(self)
+        current.stack.entered.append(self)
+        current.elsewhere |= self.name != "cpu"
         return self
 
     def __exit__(self, *exception: object) -> None:
-        _stack.entered.pop()
+        current.stack.entered.pop()
 
     @property
     def default_stream(self) -> Stream:
@@ -186,18 +180,21 @@ class Device:
         return stream
 
     def synchronize(self) -> None:
-        """Wait for all work on all streams of the device."""
+        """Wait for all work on all streams of the device. Raises what a kernel did wrong."""
         if self._default_stream is None:
             faults.check(self.driver)
         else:
             self._default_stream.check()
             self._default_stream.refuse_capture("synchronize")
         self.driver.synchronize()
+        for stream in list(self.streams):
+            stream.report()
 
 
 def current_device() -> Device:
     """The device of the innermost ``with device:`` of this thread, else the process's default."""
-    return _stack.entered[-1] if _stack.entered else Device(_default)
+    entered = current.stack.entered
+    return entered[-1] if entered else Device(current.default)
 
 
 def set_default_device(device: str | Device) -> Device:
@@ -208,9 +205,9 @@ def set_default_device(device: str | Device) -> Device:
         >>> ag.set_default_device("cpu").name
         'cpu'
     """
-    global _default
     chosen = Device(device)
-    _default = chosen.name
+    current.default = chosen.name
+    current.elsewhere |= chosen.name != "cpu"
     return chosen
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from anygpu.runtime.base import Direction, Driver
     from anygpu.runtime.device import Device
+    from anygpu.runtime.device_array import DeviceArray
     from anygpu.runtime.stream import Stream
 
 GRANULE = 512  # bytes; sizes are rounded up to it, and large ones to an eighth of their power of two
@@ -301,6 +302,14 @@ class Buffer:
         if self._argument is None:
             self._argument = self.device.driver.argument(allocation.block.address + self.offset, self.size)
         return self._argument
+
+    def array(self, dtype: DTypeLike, shape: int | tuple[int, ...] | None = None) -> DeviceArray:
+        """The buffer's memory as an array that kernels take. Without ``shape``, as many elements as fit, in one axis."""
+        from anygpu.runtime.device_array import DeviceArray
+
+        if shape is None:
+            shape = self.size // np.dtype(dtype).itemsize
+        return DeviceArray(self, dtype, (shape,) if isinstance(shape, int) else tuple(shape))
 
     def view(self, offset: int, size: int | None = None) -> Buffer:
         """Part of the buffer, sharing its memory: ``size`` bytes from ``offset``, by default all that follow."""

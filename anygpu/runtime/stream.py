@@ -41,9 +41,11 @@ class Stream:
         self.driver = device.driver
         self.name = name
         device.used = True
+        device.streams.add(self)
         self.handle: Handle = device.driver.create_stream()
         self.graph: Graph | None = None  # what is being captured
         self.launchers: dict[object, object] = {}  # launch configurations that name this stream
+        self.reports: dict[object, Callable[[], None]] = {}  # what to ask, once work is done, whether it went well
         self.closed = False
         self._held: list[object] = []
         self._marked: collections.deque[tuple[Event, list[object]]] = collections.deque()
@@ -129,12 +131,25 @@ class Stream:
         return not self.capturing and self.driver.stream_done(self.handle)
 
     def synchronize(self) -> None:
-        """Wait until all queued work is done. Raises what a kernel did wrong, if the driver tells."""
+        """Wait until all queued work is done. Raises what a kernel did wrong."""
         self.check()
         self.refuse_capture("synchronize")
         self.driver.synchronize_stream(self.handle)
         self._held.clear()
         self._marked.clear()
+        self.report()
+
+    def report(self) -> None:
+        """Raise what went wrong in work that is done: the first of its errors, in the order of the launches."""
+        failures: list[Exception] = []
+        reports, self.reports = list(self.reports.values()), {}
+        for ask in reports:
+            try:
+                ask()
+            except (IndexError, AssertionError) as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
 
     def refuse_capture(self, what: str) -> None:
         """Raise `WrongStreamError` if the stream is being captured, which ``what`` would wait for in vain."""

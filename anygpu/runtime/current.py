@@ -1,0 +1,36 @@
+"""Which device is current, for code that wants to know whether it is the CPU without importing what makes devices."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anygpu.runtime.device import Device
+
+
+class _Stack(threading.local):
+    """The devices that this thread has entered, the innermost last."""
+
+    def __init__(self) -> None:
+        self.entered: list[Device] = []
+
+
+class Current:
+    """The devices that threads have entered, and the process's default by name.
+
+    ``elsewhere`` is false until a device other than the CPU has been made current for the first time: a launch then looks no further.
+    """
+
+    def __init__(self) -> None:
+        self.stack = _Stack()
+        self.default = "cpu"
+        self.elsewhere = False
+
+    def is_cpu(self) -> bool:
+        """Whether the CPU is the current device."""
+        entered = self.stack.entered
+        return not self.elsewhere or (entered[-1].name if entered else self.default) == "cpu"
+
+
+current = Current()
