@@ -21,7 +21,6 @@ import struct
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -294,15 +293,17 @@ def compiler_fingerprint() -> str:
     import ml_dtypes
 
     digest = hashlib.sha256(f"{np.__version__} {ml_dtypes.__version__} {sys.version} {sys.flags.optimize}".encode())
-    root = Path(__file__).parent.parent
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for directory, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
             if name.endswith(".py"):
                 status = os.stat(os.path.join(directory, name))
                 digest.update(f"{directory}/{name} {status.st_size} {status.st_mtime_ns}".encode())
-    digest.update((root / "__init__.py").read_bytes())  # with the version: a reproducible build may give every file one time
-    # llvmlite's version by its file, since loading it takes longer than loading a cached kernel may
-    for place in getattr(importlib.util.find_spec("llvmlite"), "submodule_search_locations", None) or ():
-        digest.update(place.encode() + Path(place, "_version.py").read_bytes())
+    # the version counts too, since a reproducible build may give every file one time; llvmlite's by its file, since loading it takes
+    # longer than loading a cached kernel may
+    places = getattr(importlib.util.find_spec("llvmlite"), "submodule_search_locations", None) or ()
+    for path in (os.path.join(root, "__init__.py"), *(os.path.join(place, "_version.py") for place in places)):
+        with open(path, "rb") as file:
+            digest.update(path.encode() + file.read())
     return digest.hexdigest()
