@@ -6,7 +6,7 @@ import functools
 import platform
 from dataclasses import dataclass
 
-from anygpu.config import SHARED_LIMIT, config
+from anygpu.config import config
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def synchronize() -> None:
 def _cpu() -> CpuDevice:
     from anygpu.codegen.native import host_cpu
     from anygpu.engine.launch import GRID_LIMITS, MAXIMUM_BLOCK
+    from anygpu.frontend.words import SHARED_LIMIT
 
     cpu = host_cpu()
     return CpuDevice(
