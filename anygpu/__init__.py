@@ -15,12 +15,15 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 from ml_dtypes import bfloat16
 from numpy import (
     bool_, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
 )  # fmt: skip
 
-from anygpu.engine.devices import CpuDevice, devices, synchronize
+from anygpu import errors
 from anygpu.engine.launch import Kernel, func, kernel
 from anygpu.engine.sanitize import SanitizerError, sanitize
 from anygpu.errors import (
@@ -36,22 +39,56 @@ from anygpu.frontend.vocabulary import (
     threadfence_system, threadIdx, warpsize,
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
+    from anygpu.runtime.arguments import LocalMemory
+    from anygpu.runtime.base import Parameter
+    from anygpu.runtime.memory import Buffer, MemoryPool
+    from anygpu.runtime.program import LaunchConfig, ObjectCode, Program, launch
+    from anygpu.runtime.stream import Event, Graph, Stream
+    from anygpu.runtime.templates import ElementwiseKernel, RawKernel, ReductionKernel
+
 __version__ = "0.1.0"
+
+# Names whose modules are imported at their first use: a program with kernels for the CPU alone starts without them.
+_LAZY = {
+    "anygpu.engine.devices": ("Device", "current_device", "devices", "problems", "set_default_device", "synchronize"),
+    "anygpu.runtime.arguments": ("LocalMemory",),
+    "anygpu.runtime.base": ("Parameter",),
+    "anygpu.runtime.memory": ("Buffer", "MemoryPool"),
+    "anygpu.runtime.program": ("LaunchConfig", "ObjectCode", "Program", "launch"),
+    "anygpu.runtime.stream": ("Event", "Graph", "Stream"),
+    "anygpu.runtime.templates": ("ElementwiseKernel", "RawKernel", "ReductionKernel"),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 __all__ = [
     "AnyGPUError",
     "AnyGPUWarning",
     "ArgumentError",
+    "Buffer",
     "CacheWarning",
     "CompileError",
     "CopyWarning",
-    "CpuDevice",
+    "Device",
+    "ElementwiseKernel",
+    "Event",
+    "Graph",
     "Kernel",
     "KernelAssertionError",
     "KernelIndexError",
+    "LaunchConfig",
     "LaunchError",
+    "LocalMemory",
+    "MemoryPool",
+    "ObjectCode",
+    "Parameter",
+    "Program",
+    "RawKernel",
     "ReadOnlyError",
+    "ReductionKernel",
     "SanitizerError",
+    "Stream",
     "activemask",
     "all_sync",
     "any_sync",
@@ -69,8 +106,10 @@ __all__ = [
     "complex128",
     "const",
     "cospi",
+    "current_device",
     "devices",
     "eq_sync",
+    "errors",
     "exp10",
     "ffs",
     "float16",
@@ -88,11 +127,13 @@ __all__ = [
     "kernel",
     "laneid",
     "lanemask_lt",
+    "launch",
     "local",
     "match_all_sync",
     "match_any_sync",
     "mulhi",
     "popc",
+    "problems",
     "reduce_add_sync",
     "reduce_and_sync",
     "reduce_max_sync",
@@ -103,6 +144,7 @@ __all__ = [
     "sanitize",
     "select",
     "selp",
+    "set_default_device",
     "shared",
     "shfl_down_sync",
     "shfl_sync",
@@ -125,6 +167,16 @@ __all__ = [
     "uint64",
     "warpsize",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
+    importlib.import_module("anygpu.engine.devices")  # the CPU is a device before any other is asked for
+    found = getattr(importlib.import_module(module), name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

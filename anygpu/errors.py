@@ -7,6 +7,10 @@ import os
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anygpu.drivercodes import DriverCode
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,83 @@ class KernelIndexError(AnyGPUError, IndexError):
 
 class KernelAssertionError(AnyGPUError, AssertionError):
     """An ``assert`` that failed inside a kernel."""
+
+
+class DeviceError(AnyGPUError, RuntimeError):
+    """A device, or something that belongs to one, was used in a way that cannot work."""
+
+
+class NoDeviceError(DeviceError, LookupError):
+    """There is no such device on this machine; the text says what is here, and why others are not."""
+
+
+class WrongDeviceError(DeviceError, ValueError):
+    """Objects of different devices met in one call."""
+
+
+class WrongStreamError(DeviceError, ValueError):
+    """A stream that this work cannot go to: of another device, closed, or in a capture that does not allow it."""
+
+
+class UseAfterFreeError(DeviceError, ValueError):
+    """Memory that has been given back was used. Nothing was read or written."""
+
+
+class ForkError(DeviceError):
+    """A GPU was used in a child of ``fork`` whose parent had already opened it, which no driver supports."""
+
+
+def explain(api: str, code: int) -> DriverCode:
+    """What a code of the ``"cuda"``, ``"hip"`` or ``"opencl"`` driver means, and what to do about it. ``ValueError`` for another ``api``.
+
+    Example:
+        >>> from anygpu import errors
+        >>> row = errors.explain("cuda", 700)
+        >>> row.name, row.meaning
+        ('CUDA_ERROR_ILLEGAL_ADDRESS', 'a kernel has accessed memory that is not its own')
+    """
+    from anygpu import drivercodes  # the tables are read when something has failed
+
+    return drivercodes.explain(api, code)
+
+
+class DriverError(DeviceError):
+    """A driver refused a call.
+
+    Attributes:
+        api: ``"cuda"``, ``"hip"`` or ``"opencl"``.
+        code: The driver's number.
+        name: The driver's name of the code.
+        call: The driver's function that gave it.
+    """
+
+    def __init__(self, code: DriverCode, call: str, detail: str = ""):
+        self.api, self.code, self.name, self.call = code.api, code.code, code.name, call
+        more = f"\n  {detail}" if detail else ""
+        super().__init__(f"{code.long_name}: {call} failed with {code.name}: {code.meaning}{more}\n  hint: {code.remedy}")
+
+
+class DeviceLostError(DriverError):
+    """A failure after which the driver refuses all work on the device. Every later use of the device raises this again."""
+
+
+class OutOfMemoryError(AnyGPUError, MemoryError):
+    """The device has no room for a buffer, even after everything cached was given back. The text names the largest live buffers."""
+
+
+class SourceError(AnyGPUError, ValueError):
+    """Raw source that its compiler refused. ``log`` is all that the compiler wrote; the text shows each error with its source line.
+
+    Attributes:
+        log: The compiler's log.
+        diagnostics: The errors found in it, in order.
+    """
+
+    def __init__(self, message: str, log: str, diagnostics: tuple[Diagnostic, ...] = ()):
+        self.log = log
+        self.diagnostics = diagnostics
+        shown = "\n\n".join(d.render() for d in diagnostics) if diagnostics else log.strip()
+        super().__init__(f"{message}\n\n{shown}" if shown else message)
 
 
 class InternalError(AnyGPUError):

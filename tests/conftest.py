@@ -6,6 +6,8 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import zlib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -60,7 +62,42 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"anygpu {version} from {_origin()}"
 
 
+# What ``harness.check`` can run a kernel on besides the CPU (see tests/device/executors.py): a sample of the tests by default, all of
+# them and every architecture with --slow.
+EXECUTORS = {"spirv": 25, "ptx": 80, "gcn": 160}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if hasattr(metafunc.module, "check") and "executor" in metafunc.fixturenames:
+        everywhere = ["cpu", "spirv", "ptx-all", "gcn-all"] if metafunc.config.getoption("--slow") else ["cpu", *EXECUTORS]
+        metafunc.parametrize("executor", everywhere, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The device that ``harness.check`` runs kernels on."""
+    name = getattr(request, "param", "cpu")
+    if name != "cpu":
+        from .conformance import harness
+        from .device.executors import require
+
+        chosen = require(name)
+        monkeypatch.setattr(harness, "EXECUTOR", chosen)
+    yield name
+
+
+def _in_sample(item: pytest.Item) -> bool:
+    """Whether one test in so many of its executor, chosen by its name, is this one."""
+    callspec = getattr(item, "callspec", None)
+    one_in = EXECUTORS.get(callspec.params.get("executor", "cpu"), 1) if callspec else 1
+    return zlib.crc32(item.nodeid.encode()) % one_in == 0
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        left_out = [item for item in items if not _in_sample(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _in_sample(item)]
     for item in items:
         for marker, option in OPTION_OF_MARKER.items():
             if item.get_closest_marker(marker) and not config.getoption(option):

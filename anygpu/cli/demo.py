@@ -19,7 +19,7 @@ from rich.table import Table
 
 from anygpu.cli import pictures
 from anygpu.cli.demo_steps import SEAHORSES, Galaxies, Photograph, Step, Verdict, blurred, gaussian, mandelbrot_step
-from anygpu.engine.devices import devices
+from anygpu.engine.devices import Device
 
 _T = TypeVar("_T")
 
@@ -66,9 +66,9 @@ def demo(out: Path, quick: bool, console: Console) -> bool:
     photograph = Photograph.of(pictures.photograph())
     galaxies = Galaxies.about_to_meet(scale.bodies)
     steps = [*photograph.steps(), mandelbrot_step(scale.fractal), galaxies.step()]
-    (device,) = devices()
-    vectors = f"{device.vector_bits}-bit vectors ({device.processor})"
-    console.print(f"[bold]{device.model}[/], {device.threads} threads, {vectors}", highlight=False)
+    properties = Device("cpu").properties
+    details = ", ".join(f"{name}: {fact}" for name, fact in properties.details)
+    console.print(f"[bold]{properties.model}[/], {details}", highlight=False)
 
     with _progress(console, len(steps)) as tick:
         rows = [_measure(step, scale, tick) for step in steps]

@@ -16,7 +16,7 @@ import anygpu
 from anygpu.config import OPTIONS, config
 from anygpu.dtypes import DTYPES
 from anygpu.engine.compile import disk_cache
-from anygpu.engine.devices import CpuDevice, devices
+from anygpu.engine.devices import Device, devices, problems
 from anygpu.errors import AnyGPUError
 
 Facts = dict[str, dict[str, str]]  # section -> name -> value
@@ -38,27 +38,39 @@ def info(console: Console, as_json: bool) -> None:
 
 def gather() -> Facts:
     """All that ``anygpu info`` knows."""
-    return {f"Device {device.name}": _device(device) for device in devices()} | {
-        "Versions": _versions(),
-        "Options": _options(),
-        "Cache": _cache(),
+    found = {f"Device {device.name}": _device(device) for device in devices()}
+    missing = problems()
+    if missing:
+        found["Not usable"] = missing
+    return found | {"Versions": _versions(), "Options": _options(), "Cache": _cache()}
+
+
+def _device(device: Device) -> dict[str, str]:
+    properties, capabilities = device.properties, device.capabilities
+    x, y, z = properties.maximum_grid
+    without = {"float16": capabilities.fp16, "bfloat16": True, "float64": capabilities.fp64, "complex128": capabilities.fp64}
+    optional = {
+        "grid barriers": capabilities.cooperative,
+        "64-bit atomics": capabilities.atomics64,
+        "driver graphs": capabilities.driver_graphs,
+        "kernels reach host memory": capabilities.host_pointers,
     }
-
-
-def _device(device: CpuDevice) -> dict[str, str]:
-    x, y, z = device.maximum_grid
+    warps = ", ".join(map(str, capabilities.subgroup_sizes)) or "unknown"
     return {
-        "model": device.model,
-        "threads": f"{device.threads} of {os.cpu_count() or 1} cores",
-        "vectors": f"{device.vector_bits} bits, code for {device.processor} ({device.architecture})",
-        "warp": f"{device.warp_size} lanes",
-        "largest block": f"{device.maximum_block:,} work-items",
+        "model": properties.model,
+        "vendor": properties.vendor,
+        "driver": properties.driver_version,
+        "architecture": properties.architecture,
+        "memory": size(properties.memory),
+        "compute units": f"{properties.compute_units:,}",
+        "warp": f"{warps} lanes",
+        "largest block": f"{properties.maximum_block:,} work-items",
         "largest grid": f"{x:,} x {y:,} x {z:,} blocks",
-        "shared memory": f"{device.maximum_shared // 1024} KiB a block",
-        "dtypes": ", ".join(DTYPES),
-        "barriers": "warp, block, grid",
-        "atomics": "integers and floats of 8 to 64 bits",
-    }
+        "shared memory": f"{properties.maximum_shared // 1024} KiB a block",
+        "dtypes": ", ".join(name for name in DTYPES if without.get(name, True)),
+        "features": ", ".join(name for name, present in optional.items() if present) or "none",
+        "source languages": ", ".join(("Python", *capabilities.languages) if device.name == "cpu" else capabilities.languages) or "none",
+    } | dict(properties.details)
 
 
 def _versions() -> dict[str, str]:
@@ -73,7 +85,7 @@ def _versions() -> dict[str, str]:
         "numpy": metadata.version("numpy"),
         "llvmlite": f"{llvmlite.__version__} with LLVM {llvm}",
     }
-    for package in ("ml_dtypes", "rich", "pillow"):
+    for package in ("ml_dtypes", "rich", "pillow", "pyopencl", "intel-opencl-rt", "cuda-bindings", "nvidia-cuda-nvrtc", "hip-python"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

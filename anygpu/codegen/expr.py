@@ -278,7 +278,9 @@ def emit_cast(w: Writer, value: str, source: DType, target: DType, lanes: int) -
         return emit_cast(w, _bfloat_to_float(w, value, lanes), float32, target, lanes)
     if target.name == "bfloat16":
         return _float_to_bfloat(w, emit_cast(w, value, source, float32, lanes), lanes)
-    if target.is_half and (source.bits == 64 or source.kind in "iu"):
+    if target.is_half and source is float64:
+        return emit_cast(w, _double_to_odd_float(w, value, lanes), float32, target, lanes)
+    if target.is_half and source.is_integer:  # exact in float32, or beyond a float16's range
         return emit_cast(w, emit_cast(w, value, source, float32, lanes), float32, target, lanes)
     s, t = type_text(source, lanes), type_text(target, lanes)
     if target is bool_:
@@ -300,6 +302,21 @@ def _bfloat_to_float(w: Writer, value: str, lanes: int) -> str:
     wide = type_text(uint32, lanes)
     bits = w.emit(f"zext {f'<{lanes} x i16>' if lanes else 'i16'} {value} to {wide}")
     return w.emit(f"bitcast {wide} {w.emit(f'shl {wide} {bits}, {constant_text(16, uint32, lanes)}')} to {type_text(float32, lanes)}")
+
+
+def _double_to_odd_float(w: Writer, value: str, lanes: int) -> str:
+    """A float64 cut to float32 toward zero, with the last bit set if anything was lost: a second rounding then does not round twice.
+
+    (S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.)
+    """
+    wide, narrow, bits = type_text(float64, lanes), type_text(float32, lanes), type_text(uint32, lanes)
+    nearest = w.emit(f"fptrunc {wide} {value} to {narrow}")
+    back = w.emit(f"fpext {narrow} {nearest} to {wide}")
+    magnitudes = [w.call(wide, f"llvm.fabs.{suffix(float64, lanes)}", f"{wide} {text}", wide) for text in (back, value)]
+    away = w.emit(f"zext {type_text(bool_, lanes)} {w.emit(f'fcmp ogt {wide} {magnitudes[0]}, {magnitudes[1]}')} to {bits}")
+    lost = w.emit(f"zext {type_text(bool_, lanes)} {w.emit(f'fcmp one {wide} {back}, {value}')} to {bits}")
+    cut = w.emit(f"sub {bits} {w.emit(f'bitcast {narrow} {nearest} to {bits}')}, {away}")
+    return w.emit(f"bitcast {bits} {w.emit(f'or {bits} {cut}, {lost}')} to {narrow}")
 
 
 def _float_to_bfloat(w: Writer, value: str, lanes: int) -> str:

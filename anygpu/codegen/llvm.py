@@ -56,14 +56,15 @@ class Module:
         """``declare`` a function by its whole signature, such as ``float @llvm.sqrt.f32(float)``."""
         self.declarations.setdefault(signature, f"declare {signature}")
 
-    def constant_bytes(self, data: bytes, align: int) -> str:
-        """The address of read-only data."""
+    def constant_bytes(self, data: bytes, align: int, space: int = 0) -> str:
+        """The address of read-only data, in an address space."""
         name = self.constants.get(data)
         if name is None:
             name = f"@data.{len(self.constants)}"
             text = "".join(f"\\{b:02X}" for b in data)
             self.constants[data] = name
-            self.definitions[name] = f'{name} = private unnamed_addr constant [{len(data)} x i8] c"{text}", align {max(align, 16)}'
+            where = f"addrspace({space}) " if space else ""
+            self.definitions[name] = f'{name} = private unnamed_addr {where}constant [{len(data)} x i8] c"{text}", align {max(align, 16)}'
         return name
 
     def text(self, triple: str, layout: str = "") -> str:

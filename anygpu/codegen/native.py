@@ -37,6 +37,11 @@ def host_cpu() -> HostCpu:
     return HostCpu(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
 
 
+# A kernel of some hundred lines, with masks and checks. LLVM's better register allocator takes seconds for it, and time that
+# grows with the square; the plain one takes a twentieth.
+_LARGE = 1_500_000
+
+
 @functools.cache
 def _initialize() -> None:
     import llvmlite.binding as llvm
@@ -53,10 +58,11 @@ def compile_to_object(text: str, cpu: HostCpu, stages: dict[str, str] | None = N
     import llvmlite.binding as llvm
 
     _initialize()
+    effort = 2 if len(text) < _LARGE else 0
 
     def machine() -> llvm.TargetMachine:
         return llvm.Target.from_triple(cpu.triple).create_target_machine(
-            cpu=cpu.name, features=cpu.features, opt=2, reloc="pic", codemodel="small"
+            cpu=cpu.name, features=cpu.features, opt=effort, reloc="pic", codemodel="small"
         )
 
     try:

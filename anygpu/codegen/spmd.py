@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from anygpu.codegen.lanes import ZERO, Lanes, LaneValues, Mask
 from anygpu.codegen.spmd_copies import begin_copies, end_copies
 from anygpu.codegen.spmd_memory import MemoryAccess
+from anygpu.codegen.spmd_slow import report
 from anygpu.codegen.spmd_warp import warp_operation
 from anygpu.dtypes import int64
 from anygpu.errors import Site
@@ -50,6 +51,7 @@ class _Dead:
 
 
 DEAD = _Dead()
+_ROOM_FOR_COPIES = 4000  # instructions; LLVM's time grows faster than a function does
 After = Mask | _Dead
 BarrierEmitter = Callable[[Barrier, Mask], None]
 
@@ -245,7 +247,8 @@ class Spmd:
         """Whether masks would cost more than a second copy of the code: it touches memory or loops, and is not huge."""
         inside = list(walk((*stmt.then, *stmt.orelse)))
         heavy = any(isinstance(s, Load | Store | Atomic | For | While) for s in inside)
-        return heavy and len(inside) * (1 + self.copies) < 120 and not any(isinstance(s, Barrier) for s in inside)
+        small = len(inside) * (1 + self.copies) < 120 and len(self.w.lines) < _ROOM_FOR_COPIES
+        return heavy and small and not any(isinstance(s, Barrier) for s in inside)
 
     def _masked_branch(self, stmt: If, condition: str, mask: Mask) -> After:
         values = self.values
@@ -536,7 +539,7 @@ class Spmd:
         bad, end = w.fresh("failed"), w.fresh("held")
         w.branch_if(values.any(failing), bad, end)
         w.block(bad)
-        self.memory.support.record(site, self.memory.lane_bits(failing), "null", 0)
+        report(self.memory, site, self.memory.lane_bits(failing), ())
         w.block(end)
 
     def print(self, stmt: Print, mask: Mask) -> None:

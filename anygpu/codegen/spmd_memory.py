@@ -15,6 +15,7 @@ from anygpu.codegen.atomics import emit_atomic
 from anygpu.codegen.expr import type_text
 from anygpu.codegen.lanes import Lanes, LaneValues, Mask
 from anygpu.codegen.llvm import memory_type, scalar_type
+from anygpu.codegen.spmd_slow import report, slow_load, slow_store
 from anygpu.dtypes import DType, Field, bool_, int64
 from anygpu.errors import Site
 from anygpu.ir.kernel import Array, Atomic, Expr, Load, Ref, Store, subexpressions
@@ -35,13 +36,13 @@ LaneAction = Callable[[str], None]
 
 
 class Support(Protocol):
-    """What the target does about rare events; ``lanes`` are bits, the texts name LLVM values."""
+    """What the target does about rare events; the texts name LLVM values."""
 
-    def record(self, site: int, lanes: str, index: str, ndim: int) -> None:
-        """Report the same indices for each of the lanes."""
+    def place(self) -> tuple[str, str, str, str]:
+        """The table of support functions, the error words, the block and the strip's first work-item: two addresses and two i64."""
 
-    def slow(self, action: str, size: int, access: str, vector: str, lanes: str, site: int) -> None:
-        """Load or store lane by lane what may be out of bounds (see ``targets.cpu_support``)."""
+    def entry(self, name: str) -> int:
+        """Where a support function stands in the table."""
 
 
 class MemoryAccess:
@@ -72,7 +73,7 @@ class MemoryAccess:
 
     # ------------------------------------------------------------------------------------------------------------ addresses
 
-    def _index_scalar(self, value: Lanes, text: str) -> str:
+    def scalar_index(self, value: Lanes, text: str) -> str:
         return text if value.dtype.bits == 64 else self.w.emit(f"sext i{value.dtype.bits} {text} to i64")
 
     def _offset(self, memory: Memory, scalars: list[str], field: Field) -> str:
@@ -96,7 +97,7 @@ class MemoryAccess:
         total: str = ""
         for value, stride in zip(index, memory.strides, strict=True):
             if value.shape.uniform:
-                part = w.emit(f"mul i64 {self._index_scalar(value, value.text)}, {stride}")
+                part = w.emit(f"mul i64 {self.scalar_index(value, value.text)}, {stride}")
                 uniform = w.emit(f"add i64 {uniform}, {part}") if uniform else part
                 continue
             vector = self._resize(self.values.vector(value), value.dtype.bits, bits)
@@ -142,7 +143,7 @@ class MemoryAccess:
                     ok = w.emit(f"icmp ult <{self.width} x i{bits}> {value.text}, {spread}")
                 vector = ok if vector is None else w.emit(f"and {self.values.bool_vector} {vector}, {ok}")
                 continue
-            first = self._index_scalar(value, value.text)
+            first = self.scalar_index(value, value.text)
             tests = [w.emit(f"icmp ult i64 {first}, {extent}")]
             if value.shape.affine:
                 last = w.emit(f"add i64 {first}, {(self.width - 1) * (value.shape.stride or 0)}")
@@ -204,7 +205,7 @@ class MemoryAccess:
         readers = [self.spill(v) for v in index]
 
         def action(lane: str) -> None:
-            scalars = [self._index_scalar(v, read(lane)) for v, read in zip(index, readers, strict=True)]
+            scalars = [self.scalar_index(v, read(lane)) for v, read in zip(index, readers, strict=True)]
             if not checked or not scalars:
                 act(lane, scalars)
                 return
@@ -218,17 +219,10 @@ class MemoryAccess:
             act(lane, scalars)
             w.branch(end)
             w.block(outside)
-            self._report(site, w.emit(f"shl i64 1, {lane}"), scalars)
+            report(self, site, w.emit(f"shl i64 1, {lane}"), scalars)
             w.block(end)
 
         self.lane_loop(mask, action)
-
-    def _report(self, site: int, lanes: str, scalars: list[str]) -> None:
-        w = self.w
-        stack = w.alloca("[8 x i64]")
-        for n, scalar in enumerate(scalars):
-            w.do(f"store i64 {scalar}, ptr {w.emit(f'getelementptr i64, ptr {stack}, i64 {n}')}")
-        self.support.record(site, lanes, stack, len(scalars))
 
     def lane_bits(self, mask: Mask) -> str:
         """The mask as the i64 that support functions take."""
@@ -236,33 +230,6 @@ class MemoryAccess:
             return str((1 << self.width) - 1)
         bits = self.values.mask_bits(mask)
         return self.w.emit(f"zext i{self.width} {bits} to i64")
-
-    def _slow_access(self, action: str, memory: Memory, field: Field, index: list[Lanes], vector: str, mask: Mask, site: int) -> None:
-        """Hand an access whose strip is not wholly in bounds to the support function; ``vector`` is the elements' stack memory."""
-        w = self.w
-        words = w.alloca(f"[{3 + 5 * len(index)} x i64]")
-
-        def put(number: int, llvm_type: str, value: str) -> None:
-            w.do(f"store {llvm_type} {value}, ptr {w.emit(f'getelementptr i64, ptr {words}, i64 {number}')}")
-
-        address = w.emit(f"getelementptr i8, ptr {memory.address}, i64 {field.offset}") if field.offset else memory.address
-        put(0, "ptr", address)
-        put(1, "i64", str(len(index)))
-        put(2, "i64", str(memory.array.itemsize if memory.array.space == "local" else 0))
-        for axis, (value, extent, stride) in enumerate(zip(index, memory.extents, memory.strides, strict=True)):
-            at = 3 + 5 * axis
-            put(at, "i64", extent)
-            put(at + 1, "i64", str(stride))
-            varying = value.shape == VARYING
-            put(at + 2, "i64", "0" if varying else self._index_scalar(value, value.text))
-            put(at + 3, "i64", str(value.shape.stride or 0))
-            if varying:
-                listed = w.alloca(f"<{self.width} x i64>", 64)
-                w.do(f"store <{self.width} x i64> {self._resize(value.text, value.dtype.bits, 64)}, ptr {listed}, align 64")
-                put(at + 4, "ptr", listed)
-            else:
-                put(at + 4, "i64", "0")
-        self.support.slow(action, field.dtype.itemsize, words, vector, self.lane_bits(mask), site)
 
     def site(self, site: Site) -> int:
         self.sites.append(site)
@@ -315,7 +282,7 @@ class MemoryAccess:
 
     def _load_uniform(self, stmt: Load, memory: Memory, field: Field, index: list[Lanes], mask: Mask, checked: bool) -> Lanes:
         w = self.w
-        scalars = [self._index_scalar(v, v.text) for v in index]
+        scalars = [self.scalar_index(v, v.text) for v in index]
         address = self._address(memory, scalars, field)
         if checked and scalars:
             ok, _ = self._in_bounds(memory, index)
@@ -324,7 +291,7 @@ class MemoryAccess:
             w.branch_if(ok, go, bad, likely=True)
             w.block(bad)
             site = self._site_of(stmt)
-            self._report(site, self.lane_bits(mask), scalars)
+            report(self, site, self.lane_bits(mask), scalars)
             w.block(go)
             address = w.emit(f"select i1 {ok}, ptr {address}, ptr {self.zeros}")
         elif mask is not None:  # unchecked, and perhaps no lane is active: the index may then be anything
@@ -369,10 +336,7 @@ class MemoryAccess:
             partial.append((self._load_row_raw(memory, field, index, mask), w.label))
             w.branch(end)
             w.block(outside)
-        result = w.alloca(memory_vector, 64)
-        w.do(f"store {memory_vector} zeroinitializer, ptr {result}, align 64")
-        self._slow_access("load", memory, field, index, result, mask, self._site_of(stmt))
-        slow_raw = w.emit(f"load {memory_vector}, ptr {result}, align 64")
+        slow_raw = slow_load(self, memory, field, index, mask, self._site_of(stmt))
         slow_end = w.label
         w.branch(end)
         w.block(end)
@@ -386,15 +350,19 @@ class MemoryAccess:
         return mask is not None and kind == "contiguous" and field.dtype.itemsize in (4, 8)
 
     def _active_inside(self, memory: Memory, index: list[Lanes], mask: str) -> str:
-        """Whether every active lane of a row is in bounds."""
-        w, width = self.w, self.width
+        """Whether every active lane of a row is in bounds, from scalars: the lanes from the end of the row on must not be active."""
+        w = self.w
+        bits = self.lane_bits(mask)
         inside = ""
         for value, extent in zip(index, memory.extents, strict=True):
-            text = self._resize(self.values.vector(value), value.dtype.bits, 64)
-            limit = self.values.vector(Lanes(int64, extent, UNIFORM))
-            test = w.emit(f"icmp ult <{width} x i64> {text}, {limit}")
-            inside = test if not inside else w.emit(f"and <{width} x i1> {inside}, {test}")
-        return self._none_fails(inside, mask)
+            first = self.scalar_index(value, value.text)
+            test = w.emit(f"icmp ult i64 {first}, {extent}")
+            if value.shape.affine:
+                room = w.call("i64", "llvm.umin.i64", f"i64 {w.emit(f'sub i64 {extent}, {first}')}, i64 63", "i64, i64")
+                none_beyond = w.emit(f"icmp eq i64 {w.emit(f'lshr i64 {bits}, {room}')}, 0")
+                test = w.emit(f"and i1 {test}, {none_beyond}")
+            inside = test if not inside else w.emit(f"and i1 {inside}, {test}")
+        return inside
 
     def _lane_address(self, memory: Memory, scalars: list[str], field: Field, lane: str) -> str:
         address = self._address(memory, scalars, field)
@@ -412,7 +380,7 @@ class MemoryAccess:
         return self._from_memory(field.dtype, self._load_row_raw(memory, field, index, mask))
 
     def _load_row_raw(self, memory: Memory, field: Field, index: list[Lanes], mask: Mask) -> str:
-        address = self._address(memory, [self._index_scalar(v, v.text) for v in index], field)
+        address = self._address(memory, [self.scalar_index(v, v.text) for v in index], field)
         t = f"<{self.width} x {memory_type(field.dtype)}>"
         align = self._align(memory, field)
         if mask is None:
@@ -455,7 +423,7 @@ class MemoryAccess:
         if (varying and loaded) or reach != memory.array.itemsize:
             return None
         tests = [] if isinstance(stride, int) else [w.emit(f"icmp eq i64 {stride}, {memory.array.itemsize}")]
-        firsts = [self._index_scalar(v, v.text) if v.shape != VARYING else "" for v in index]
+        firsts = [self.scalar_index(v, v.text) if v.shape != VARYING else "" for v in index]
         if varying:
             t = type_text(value.dtype, self.width)
             first = w.emit(f"extractelement {t} {value.text}, i64 0")
@@ -463,7 +431,7 @@ class MemoryAccess:
             row = w.emit(f"add {t} {self.values.splat(first, scalar)}, {self.values.lane_numbers(value.dtype)}")
             equal = w.emit(f"icmp eq {t} {value.text}, {row}")
             tests.append(w.emit(f"icmp eq i{self.width} {w.emit(f'bitcast {self.values.bool_vector} {equal} to i{self.width}')}, -1"))
-            firsts[axis] = self._index_scalar(value, first)
+            firsts[axis] = self.scalar_index(value, first)
         test = tests[0] if len(tests) == 1 else w.emit(f"and i1 {tests[0]}, {tests[1]}")
         return test, firsts
 
@@ -532,9 +500,7 @@ class MemoryAccess:
             self._store_fast(memory, field, index, vector, mask, kind)
             w.branch(end)
             w.block(outside)
-        elements = w.alloca(f"<{self.width} x {memory_type(field.dtype)}>", 64)
-        w.do(f"store <{self.width} x {memory_type(field.dtype)}> {vector}, ptr {elements}, align 64")
-        self._slow_access("store", memory, field, index, elements, mask, self._site_of(stmt))
+        slow_store(self, memory, field, index, vector, mask, self._site_of(stmt))
         w.branch(end)
         w.block(end)
 
@@ -565,7 +531,7 @@ class MemoryAccess:
                 f"call void @{name}({t} {vector}, <{self.width} x ptr> align {align} {pointers}, {self.values.bool_vector} splat (i1 true))"
             )
             return
-        address = self._address(memory, [self._index_scalar(v, v.text) for v in index], field)
+        address = self._address(memory, [self.scalar_index(v, v.text) for v in index], field)
         if mask is not None and memory.array.space == "local":  # nobody else sees a local array: read, blend, write
             old = w.emit(f"load {t}, ptr {address}, align {align}")
             vector = w.emit(f"select {self.values.bool_vector} {self.values.lanes_of(mask)}, {t} {vector}, {t} {old}")
@@ -582,7 +548,7 @@ class MemoryAccess:
     ) -> None:
         """All lanes write one place: the highest active lane's value stays."""
         w = self.w
-        scalars = [self._index_scalar(v, v.text) for v in index]
+        scalars = [self.scalar_index(v, v.text) for v in index]
         go, bad, end = w.fresh("go"), w.fresh("bad"), w.fresh("stored")
         if mask is not None:
             some = w.fresh("some")
@@ -593,7 +559,7 @@ class MemoryAccess:
             w.branch_if(ok or "true", go, bad, likely=True)
             w.block(bad)
             site = self._site_of(stmt)
-            self._report(site, self.lane_bits(mask), scalars)
+            report(self, site, self.lane_bits(mask), scalars)
             w.branch(end)
         w.block(go)
         text = self.last_lane(value, mask)
@@ -678,9 +644,9 @@ class MemoryAccess:
             for value, vector_text in zip(index, vectors, strict=True):
                 if vector_text:
                     text = w.emit(f"extractelement {type_text(value.dtype, self.width)} {vector_text}, i64 {lane}")
-                    scalars.append(self._index_scalar(value, text))
+                    scalars.append(self.scalar_index(value, text))
                 else:
-                    scalars.append(self._index_scalar(value, self.values.lane(value, str(lane))))
+                    scalars.append(self.scalar_index(value, self.values.lane(value, str(lane))))
             act(str(lane), scalars)
         w.branch(end)
         w.block(slow)

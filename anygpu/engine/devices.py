@@ -1,77 +1,48 @@
-"""The devices of this machine: for now its CPU."""
+"""The CPU as the engine sees it, and the devices beside it."""
 
 from __future__ import annotations
 
-import functools
+import os
 import platform
-from dataclasses import dataclass
 
-from anygpu.config import config
-
-
-@dataclass(frozen=True)
-class CpuDevice:
-    """The CPU as a device.
-
-    Attributes:
-        name: ``"cpu"``.
-        model: The processor as its vendor names it, or its architecture where the system does not tell.
-        threads: Threads that a launch is shared out over (``ANYGPU_NUM_THREADS``, else the cores that this process may use).
-        architecture: As ``uname`` says it: ``x86_64``, ``aarch64``.
-        processor: LLVM's name of the processor that code is made for: ``znver4``, ``apple-m1``.
-        vector_bits: Width of its vector registers.
-        warp_size: Lanes in a warp: 32 on every device.
-        maximum_block: Work-items in a block at most.
-        maximum_grid: Blocks along x, y and z at most.
-        maximum_shared: Bytes of static shared memory that a block may declare.
-    """
-
-    name: str
-    model: str
-    threads: int
-    architecture: str
-    processor: str
-    vector_bits: int
-    warp_size: int
-    maximum_block: int
-    maximum_grid: tuple[int, int, int]
-    maximum_shared: int
-
-    def __repr__(self) -> str:
-        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
-        return f"<device {self.name}: {self.model}, {threads}, {self.vector_bits}-bit vectors ({self.processor})>"
+from anygpu.config import SHARED_LIMIT, config
+from anygpu.runtime import discovery
+from anygpu.runtime.base import Capabilities, Found, Properties
+from anygpu.runtime.device import Device, current_device, devices, problems, set_default_device, synchronize
 
 
-def devices() -> list[CpuDevice]:
-    """The devices that kernels can run on, the default first.
-
-    Example:
-        >>> import anygpu as ag
-        >>> [device.name for device in ag.devices()]
-        ['cpu']
-    """
-    return [_cpu()]
-
-
-def synchronize() -> None:
-    """Wait until every launch has finished. A launch on the CPU device has when it returns, so there is nothing to wait for there.
-
-    Example:
-        >>> import anygpu as ag
-        >>> ag.synchronize()
-    """
-
-
-@functools.cache
-def _cpu() -> CpuDevice:
+def _find_cpu() -> Found:
     from anygpu.codegen.native import host_cpu
     from anygpu.engine.launch import GRID_LIMITS, MAXIMUM_BLOCK
-    from anygpu.frontend.words import SHARED_LIMIT
+    from anygpu.runtime.cpu_device import CpuDriver
 
-    cpu = host_cpu()
-    return CpuDevice(
-        "cpu", _model(), config().num_threads, platform.machine(), cpu.name, cpu.vector_bits, 32, MAXIMUM_BLOCK, GRID_LIMITS, SHARED_LIMIT
+    cpu, memory, threads = host_cpu(), _memory(), config().num_threads
+    properties = Properties(
+        model=_model(),
+        vendor=platform.system(),
+        driver_version=f"{cpu.name} {cpu.vector_bits}",
+        architecture=platform.machine(),
+        memory=memory,
+        compute_units=threads,
+        maximum_block=MAXIMUM_BLOCK,
+        maximum_block_shape=(MAXIMUM_BLOCK, MAXIMUM_BLOCK, MAXIMUM_BLOCK),
+        maximum_grid=GRID_LIMITS,
+        maximum_shared=SHARED_LIMIT,
+        maximum_allocation=memory,
+        details=(
+            ("threads", f"{threads} of {os.cpu_count() or 1} cores"),
+            ("vectors", f"{cpu.vector_bits} bits, code for {cpu.name}"),
+        ),
     )
+    return Found((CpuDriver(properties, Capabilities(fp16=True, host_pointers=True, cooperative=True)),))
+
+
+def _memory() -> int:
+    """Bytes of main memory; 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
 
 
 def _model() -> str:
@@ -85,3 +56,8 @@ def _model() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return platform.processor() or platform.machine()
+
+
+discovery.register("cpu", _find_cpu)
+
+__all__ = ["Device", "current_device", "devices", "problems", "set_default_device", "synchronize"]

@@ -32,6 +32,9 @@ from anygpu.ir import kernel as ir
 from anygpu.ir.interp import interpret
 from anygpu.ir.ops import ATOMICS, OPERATIONS, Operation, is_expanded
 from anygpu.ir.sanitize import Finding, Report, Site
+from anygpu.runtime.base import Capabilities, Properties
+from anygpu.runtime.memory import PoolStatistics
+from anygpu.runtime.program import Kernel as SourceKernel
 
 FOLDER = Path(__file__).resolve().parents[1] / "reference"
 HEAD = "<!-- Written by docs/scripts/reference.py: change what it reads, not this page. -->\n\n"
@@ -110,12 +113,42 @@ def api() -> str:
     for name in ("sanitize", "devices", "synchronize"):
         obj = getattr(ag, name)
         parts.append(f"## `ag.{name}`\n\n{signature(f'ag.{name}', obj)}\n{markdown(obj.__doc__)}")
-    parts.append(f"## `ag.CpuDevice`\n\n{markdown(ag.CpuDevice.__doc__ or '')}")
     for cls in (Report, Finding, Site):
         parts.append(f"## `{cls.__name__}`\n\n{markdown(cls.__doc__ or '')}")
         own = [n for n, v in vars(cls).items() if not n.startswith("_") and callable(v) and getattr(v, "__doc__", None)]
         parts += [member(cls.__name__.lower(), cls, n) for n in own]
     return "\n".join(parts)
+
+
+def runtime_page() -> str:
+    """Devices, their memory, streams and graphs, and source programs."""
+    parts = [
+        "# Devices and source programs\n",
+        "The objects under everything, the same for every vendor's devices. "
+        "[Use a device directly](../how-to/devices.md) shows them at work.\n",
+    ]
+    for name in ("Device", "current_device", "set_default_device", "problems"):
+        parts += entry(f"ag.{name}", getattr(ag, name))
+    for cls in (Properties, Capabilities):
+        parts += entry(cls.__name__, cls)
+    for name in ("Buffer", "MemoryPool"):
+        parts += entry(f"ag.{name}", getattr(ag, name))
+    parts += entry("PoolStatistics", PoolStatistics)
+    for name in ("Stream", "Event", "Graph", "Program", "ObjectCode"):
+        parts += entry(f"ag.{name}", getattr(ag, name))
+    parts += entry("Kernel", SourceKernel)
+    for name in ("Parameter", "LaunchConfig", "launch", "LocalMemory", "RawKernel", "ElementwiseKernel", "ReductionKernel"):
+        parts += entry(f"ag.{name}", getattr(ag, name))
+    return "\n".join(parts)
+
+
+def entry(shown: str, obj: object) -> list[str]:
+    """A class with its public methods and properties, or a function."""
+    head = f"## `{shown}`\n\n"
+    if not isinstance(obj, type):
+        return [f"{head}{signature(shown, obj)}\n{markdown(obj.__doc__ or '')}"]
+    own = [n for n, v in vars(obj).items() if not n.startswith("_") and (callable(v) or isinstance(v, property))]
+    return [head + markdown(obj.__doc__ or ""), *(member(obj.__name__.lower(), obj, n) for n in own)]
 
 
 def error_page() -> str:
@@ -398,6 +431,7 @@ def support_page() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "api.md": api,
+    "runtime.md": runtime_page,
     "kernel-language.md": language,
     "functions.md": function_page,
     "errors.md": error_page,

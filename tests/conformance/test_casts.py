@@ -9,7 +9,7 @@ import anygpu as ag
 from anygpu.dtypes import DTYPES
 from anygpu.ir.ops import saturating_cast
 
-from .harness import Grid, assert_same, check, special_values
+from .harness import Grid, Range, assert_same, check, special_values
 
 NAMES = list(DTYPES)
 
@@ -127,3 +127,25 @@ def test_a_counter_that_starts_at_a_literal_is_wide():
     x = np.full(50, 127, np.int8)
     found = check(count, Grid(1, 32), x, np.zeros(32, np.int64))
     assert (found.args[1] == 50 * 127).all()
+
+
+def test_float64_is_rounded_to_float16_once():
+    """Values that lie a hair beside the middle between two float16, which a detour through float32 would round to the middle first."""
+
+    @ag.kernel
+    def convert(x, out):
+        i = ag.grid(1)
+        if i < out.size:
+            out[i] = x[i]
+
+    source = np.random.default_rng(9)
+    halves = source.integers(0, 0x7C00, 20_000).astype(np.uint16)
+    low, high = halves.view(np.float16).astype(np.float64), (halves + 1).astype(np.uint16).view(np.float16).astype(np.float64)
+    high[~np.isfinite(high)] = 65536.0
+    middle = (low + high) / 2
+    beside = [np.nextafter(middle, 0), np.nextafter(middle, np.inf), middle * (1 + 2.0**-30)]
+    x = np.concatenate([middle, *beside, [np.inf, np.nan, 1e300, 5e-324]])
+    x = np.concatenate([x, -x])
+    found = check(convert, Range(len(x)), x, np.zeros(len(x), np.float16))
+    with np.errstate(over="ignore"):
+        assert np.array_equal(found.args[1], x.astype(np.float16), equal_nan=True)

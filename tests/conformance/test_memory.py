@@ -137,6 +137,8 @@ def test_local_and_shared_accesses_are_checked():
         mine = ag.local.array(3, np.int32)
         tile = ag.shared.array((2, 2), np.int32)
         i = ag.grid(1)
+        tile[i // 2 % 2, i % 2] = 0
+        ag.syncthreads()
         mine[i] = 5
         tile[i % 3, 1] = 1
         ag.syncthreads()

@@ -55,7 +55,8 @@ def test_examples_in_docstrings(test: doctest.DocTest) -> None:
 def test_public_names_have_examples() -> None:
     """What a user calls first shows how."""
     names = {test.name for test in EXAMPLES}
-    assert {"anygpu.engine.launch.kernel", "anygpu.engine.sanitize.sanitize", "anygpu.engine.devices.devices"} <= names
+    assert {"anygpu.engine.launch.kernel", "anygpu.engine.sanitize.sanitize", "anygpu.runtime.device.devices"} <= names
+    assert {"anygpu.runtime.program.Program", "anygpu.runtime.memory.Buffer", "anygpu.runtime.stream.Stream"} <= names
 
 
 def test_the_table_of_options_is_the_code_s() -> None:

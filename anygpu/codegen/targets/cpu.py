@@ -160,13 +160,11 @@ class Emission:
         entry = self.w.emit(f"getelementptr ptr, ptr {self.words['support']}, i64 {SUPPORT_TABLE.index(name)}")
         self.w.do(f"call void {self.w.emit(f'load ptr, ptr {entry}')}({args})")
 
-    def record(self, site: int, lanes: str, index: str, ndim: int) -> None:
-        place = f"ptr {self.words['error']}, i64 {self.linear_block}, i64 {self.first_thread}, i64 {site}"
-        self._support("record_lanes", f"{place}, ptr {index}, i64 {ndim}, i64 {lanes}")
+    def place(self) -> tuple[str, str, str, str]:
+        return self.words["support"], self.words["error"], self.linear_block, self.first_thread
 
-    def slow(self, action: str, size: int, access: str, vector: str, lanes: str, site: int) -> None:
-        place = f"ptr {self.words['error']}, i64 {self.linear_block}, i64 {self.first_thread}, i64 {site}"
-        self._support(f"slow_{action}_{size}", f"ptr {access}, ptr {vector}, i64 {lanes}, {place}")
+    def entry(self, name: str) -> int:
+        return SUPPORT_TABLE.index(name)
 
     def print(self, site: int, lane: str, values: str, count: int) -> None:
         thread = self.w.emit(f"add i64 {self.first_thread}, {lane}")

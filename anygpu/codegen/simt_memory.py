@@ -1,0 +1,217 @@
+"""Loads, stores and atomics of one work-item: addresses, and a branch around what would be out of bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from anygpu.codegen.device import alignment
+from anygpu.codegen.llvm import memory_type, scalar_type
+from anygpu.codegen.simt_atomics import emit_atomic
+from anygpu.codegen.simt_values import Values, from_memory, to_memory, zero
+from anygpu.dtypes import Field
+from anygpu.ir.kernel import Array, Atomic, Load, Store
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array lies: a typed pointer and byte strides as i64; "" for what a word of the launch says."""
+
+    array: Array
+    pointer: str
+    strides: tuple[str, ...]
+
+
+class MemoryAccess:
+    """Emits the memory statements of one kernel."""
+
+    def __init__(self, values: Values):
+        self.values = values
+        self.w = values.w
+        self.places: dict[str, Place] = {}
+        self.shared_bytes = 0
+        self.launch_shared_bytes = 0
+        for array in values.kernel.params:
+            if isinstance(array, Array):
+                self.places[array.name] = self._parameter(array)
+        self._declare([a for a in values.kernel.declared if a.space == "shared"])
+        for array in values.kernel.declared:
+            if array.space == "local":
+                size = max(1, math.prod(array.shape or ()) * array.itemsize)
+                self._define(array, self.w.alloca(f"[{size} x i8]", 16))
+            elif array.space == "const":
+                space = values.target.spaces["const"]
+                name = values.module.constant_bytes(array.data or bytes(1), 16, space)
+                self._define(array, f"{values.target.pointer('const')} {name}")
+
+    # ---------------------------------------------------------------------------------------------------------------- declarations
+
+    def _parameter(self, array: Array) -> Place:
+        """An array argument: its address and most of its strides are words of the launch, read where they are needed."""
+        strides = [""] * array.ndim
+        if array.layout == "C" and array.ndim:
+            strides[-1] = str(array.itemsize)
+        return Place(array, "", tuple(strides))
+
+    def _define(self, array: Array, pointer: str) -> None:
+        """A declared array: its extents and strides are literals."""
+        shape = array.shape or ()
+        strides = tuple(str(array.itemsize * math.prod(shape[axis + 1 :])) for axis in range(len(shape)))
+        self.values.declared_extents[array.name] = tuple(map(str, shape))
+        self.places[array.name] = Place(array, pointer, strides)
+
+    def _declare(self, arrays: list[Array]) -> None:
+        """Static shared arrays are variables of the module; more than it may declare lies in front of the launch's dynamic memory."""
+        values, target = self.values, self.values.target
+        sizes = {a.name: (math.prod(a.shape or ()) * a.itemsize + 15) & -16 for a in arrays if a.shape != (0,)}
+        self.shared_bytes = sum(sizes.values())
+        by_launch = self.shared_bytes > target.static_limit
+        self.launch_shared_bytes = self.shared_bytes if by_launch else 0
+        pointer, variable = target.pointer("shared"), f"addrspace({target.spaces['shared']}) global"
+        offset = 0
+        for number, array in enumerate(arrays):
+            if array.shape == (0,):
+                length = values.at_entry(array, lambda a=array: self.w.emit(f"udiv i64 {values.word('shared')}, {a.itemsize}"))  # type: ignore[misc]
+                self._define(array, self._dynamic(self.launch_shared_bytes))
+                values.declared_extents[array.name] = (length,)
+            elif by_launch:
+                self._define(array, self._dynamic(offset))
+                offset += sizes[array.name]
+            else:
+                name = f"@shared.{number}"
+                kind = f"[{max(16, sizes[array.name])} x i8]"
+                values.module.definitions[name] = f"{name} = internal {variable} {kind} undef, align 16"
+                self._define(array, f"{pointer} {name}")
+
+    def _dynamic(self, offset: int) -> str:
+        """A place in the launch's dynamic shared memory."""
+        values, target = self.values, self.values.target
+        pointer, variable = target.pointer("shared"), f"addrspace({target.spaces['shared']}) global"
+        if target.buffers:
+            base = values.word("dynamic")
+        else:
+            base = "@dynamic"
+            values.module.definitions[base] = f"{base} = external {variable} [0 x i8], align 16"
+        if not offset:
+            return f"{pointer} {base}"
+        moved = f"getelementptr i8, {pointer} {base}, i64 {offset}"
+        return f"{pointer} " + values.at_entry(("dynamic", offset), lambda: self.w.emit(moved))
+
+    # ------------------------------------------------------------------------------------------------------------------- addresses
+
+    def _base(self, place: Place) -> str:
+        """The typed pointer to element zero."""
+        values, array = self.values, place.array
+        if array.space != "global":
+            return place.pointer
+        pointer, buffer = values.target.pointer("global"), values.word("pointer", array.name)
+        if not values.target.buffers:
+            return f"{pointer} {buffer}"
+        offset = values.word("offset", array.name)
+        moved = values.at_entry(("base", array.name), lambda: self.w.emit(f"getelementptr i8, {pointer} {buffer}, i64 {offset}"))
+        return f"{pointer} {moved}"
+
+    def address(self, place: Place, index: list[str], part: Field) -> str:
+        """The typed pointer to a scalar. The last axis is a step of elements where it is packed, a form that vectorisers know."""
+        w, array = self.w, place.array
+        pointer = self._base(place)
+        kind = pointer.rpartition(" ")[0]
+        total = str(part.offset) if part.offset else ""
+        packed = ""
+        for axis, (at, stride) in enumerate(zip(index, place.strides, strict=True)):
+            if axis == array.ndim - 1 and stride == str(array.itemsize) and array.itemsize == part.dtype.itemsize:
+                packed = at
+                continue
+            step = w.emit(f"mul i64 {at}, {stride or self.values.word('stride', array.name, axis)}")
+            total = w.emit(f"add i64 {total}, {step}") if total else step
+        if total:
+            pointer = f"{kind} {w.emit(f'getelementptr i8, {pointer}, i64 {total}')}"
+        return f"{kind} {w.emit(f'getelementptr {memory_type(part.dtype)}, {pointer}, i64 {packed}')}" if packed else pointer
+
+    # ------------------------------------------------------------------------------------------------------------------ statements
+
+    def _access(self, stmt: Load | Store | Atomic, act: Callable[[str, Field], str]) -> str:
+        """Do ``act`` at the address if it is in bounds, else report it. The value of ``act``, or 0; "" if it has none."""
+        values, w = self.values, self.w
+        place = self.places[stmt.array]
+        part = place.array.fields[stmt.field]
+        narrow = [(values.evaluate(i), i.dtype) for i in stmt.index]
+        index = [text if dtype.bits == 64 else w.emit(f"sext i32 {text} to i64") for text, dtype in narrow]
+        if not (stmt.checked and values.options.bounds_check and index):
+            return act(self.address(place, index, part), part)
+        inside = ""
+        for axis, (text, dtype) in enumerate(narrow):
+            extent = values.extent(stmt.array, axis)
+            wide = dtype.bits == 64 or not values.options.small
+            if wide:
+                test = w.emit(f"icmp ult i64 {index[axis]}, {extent}")
+            else:  # extents fit, and so does a negative index: as unsigned it is larger than any
+                limit = w.emit(f"trunc i64 {extent} to i32")
+                test = w.emit(f"icmp ult i32 {text}, {limit}")
+            inside = w.emit(f"and i1 {inside}, {test}") if inside else test
+        good, bad, end = w.fresh("inside"), w.fresh("outside"), w.fresh("accessed")
+        incoming: list[tuple[str, str]] = []
+
+        def do() -> None:
+            result = act(self.address(place, index, part), part)
+            incoming.append((result, w.label))
+            w.branch(end)
+
+        # Atomics go one by one even where work-items are vectors: a second copy would be for nothing.
+        some = None if isinstance(stmt, Atomic) else values.some(w.emit(f"xor i1 {inside}, true"))
+        if some is not None:
+            every, mixed = w.fresh("every"), w.fresh("mixed")
+            w.branch_if(some, mixed, every)
+            w.block(every)
+            do()
+            w.block(mixed)
+        w.branch_if(inside, good, bad, likely=True)
+        w.block(good)
+        do()
+        w.block(bad)
+        values.fail(values.site("index", stmt.loc, place.array), index)
+        w.block(end)
+        if not incoming[0][0]:
+            return ""
+        sources = ", ".join(f"[ {value}, %{label} ]" for value, label in [*incoming, (zero(part.dtype), bad)])
+        return w.emit(f"phi {scalar_type(part.dtype)} {sources}")
+
+    def load(self, stmt: Load) -> None:
+        def act(address: str, part: Field) -> str:
+            self._note(part)
+            array = self.places[stmt.array].array
+            align = alignment(array, part.dtype, part.offset)
+            return from_memory(self.w, self.w.emit(f"load {memory_type(part.dtype)}, {address}, align {align}"), part.dtype)
+
+        self.values.write(stmt.var, self._access(stmt, act))
+
+    def store(self, stmt: Store) -> None:
+        value = self.values.evaluate(stmt.value)
+
+        def act(address: str, part: Field) -> str:
+            self._note(part)
+            array = self.places[stmt.array].array
+            align = alignment(array, part.dtype, part.offset)
+            self.w.do(f"store {memory_type(part.dtype)} {to_memory(self.w, value, part.dtype)}, {address}, align {align}")
+            return ""
+
+        self._access(stmt, act)
+
+    def atomic(self, stmt: Atomic) -> None:
+        operands = [self.values.evaluate(o) for o in stmt.operands]
+        space = self.places[stmt.array].array.space
+
+        def act(address: str, part: Field) -> str:
+            self._note(part)
+            return emit_atomic(self.values, stmt.op, part.dtype, address, operands, space)
+
+        old = self._access(stmt, act)
+        if stmt.var is not None:
+            self.values.write(stmt.var, old)
+
+    def _note(self, part: Field) -> None:
+        """What a device needs to hold a dtype in registers."""
+        needed = {"float64": "fp64", "float16": "fp16"}.get(part.dtype.name)
+        if needed:
+            self.values.capabilities.add(needed)

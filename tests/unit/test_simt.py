@@ -1,0 +1,270 @@
+"""GPU code without a device: what is emitted for each target, the launch ABI, and the process that keeps LLVM's faults away."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+import numpy as np
+import pytest
+
+import anygpu as ag
+from anygpu.codegen import worker
+from anygpu.codegen.device import ERROR_BYTES, RECORD_WORDS, DeviceCode, DeviceOptions, Word, decode_failure
+from anygpu.codegen.offline import compile_device, recipe
+from anygpu.codegen.simt import emit_device
+from anygpu.codegen.simt_barriers import uniform_barriers
+from anygpu.engine.arguments import describe
+from anygpu.engine.compile import Options, lower, run_passes
+from anygpu.errors import CompileError, InternalError
+from anygpu.ir.interp import interpret
+from anygpu.ir.kernel import Kernel
+from anygpu.ir.text import parse_kernel
+
+ARCHITECTURES = ("sm_90", "gfx942", "gfx1100", "spirv")
+X = np.zeros(64, np.float32)
+
+
+def ir(function, *args, axes=0) -> Kernel:
+    described = [describe(a, "a") for a in args]
+    return run_passes(lower(function, tuple(d.type for d in described), Options(range_ndim=axes)))
+
+
+def code(function, *args, architecture="spirv", axes=0, **options) -> DeviceCode:
+    return emit_device(ir(function, *args, axes=axes), recipe(architecture).target, DeviceOptions(**options))
+
+
+def saxpy(a, x, y, out):
+    i = ag.grid(1)
+    if i < out.size:
+        out[i] = a * x[i] + y[i]
+
+
+# ------------------------------------------------------------------------------------------------------------------- the launch words
+
+
+def test_words_are_those_that_the_code_reads_in_the_order_of_parameters():
+    found = code(saxpy, 2.0, X, X, X, architecture="sm_90", bounds_check=False)
+    assert found.words == (
+        Word("block", axis=0), Word("scalar", "a"), Word("pointer", "x"), Word("pointer", "y"), Word("pointer", "out"),
+        Word("extent", "out"),
+    )  # fmt: skip
+    buffers = code(saxpy, 2.0, X, X, X, bounds_check=False)
+    assert [w.kind for w in buffers.words if w.name == "x"] == ["pointer", "offset"]
+
+
+def test_every_word_is_8_bytes_and_pointers_are_marked():
+    found = code(saxpy, 2.0, X, X[::2], X)
+    kinds = [p.split()[0] for p in re.search(r"define spir_kernel void @ag_saxpy\((.*?)\) convergent", found.text)[1].split(", ")]
+    assert kinds == ["ptr" if w.is_pointer else "i64" for w in found.words]
+    assert Word("stride", "y") in found.words and Word("stride", "x") not in found.words  # a packed axis needs none
+
+
+def test_a_block_that_is_known_takes_no_words():
+    found = code(saxpy, 2.0, X, X, X, architecture="sm_90", block=(256, 1, 1))
+    assert not found.reads("block") and '"nvvm.reqntid"="256,1,1"' in found.text
+    assert '"nvvm.maxntid"="512"' in code(saxpy, 2.0, X, X, X, architecture="sm_90", threads=512).text
+
+
+def test_disjoint_arrays_are_read_through_the_read_only_path():
+    codes = (code(saxpy, 2.0, X, X, X, architecture="sm_90", bounds_check=False, disjoint=d) for d in (False, True))
+    plain, disjoint = (compile_device(c, "sm_90").decode() for c in codes)
+    assert "ld.global.nc" not in plain and disjoint.count("ld.global.nc") == 2
+
+
+def test_integers_are_narrow_where_that_is_cheaper():
+    assert "sext i64" not in code(saxpy, 2.0, X, X, X).text and "trunc i64 %v" not in code(saxpy, 2.0, X, X, X).text
+    assert "mad.lo.s32" in compile_device(code(saxpy, 2.0, X, X, X, architecture="sm_90"), "sm_90").decode()
+    assert "mad.lo.s32" not in compile_device(code(saxpy, 2.0, X, X, X, architecture="sm_90", small=False), "sm_90").decode()
+
+
+def test_shared_memory_beyond_what_ptx_declares_comes_with_the_launch():
+    def large(out):
+        tile = ag.shared.array(16 * 1024, np.float32)
+        more = ag.shared.array(0, np.int32)
+        t = ag.threadIdx.x
+        tile[t] = t
+        more[t] = t
+        ag.syncthreads()
+        out[t] = tile[t] + more[t]
+
+    nvidia = code(large, X, architecture="sm_90")
+    assert (nvidia.shared_bytes, nvidia.launch_shared_bytes) == (65536, 65536)
+    opencl = code(large, X)
+    assert (opencl.shared_bytes, opencl.launch_shared_bytes) == (65536, 0) and opencl.reads("dynamic")
+
+
+def test_capabilities_are_named():
+    def demanding(x, h, count):
+        i = ag.grid(1)
+        x[i] = ag.shfl_sync(0xFFFFFFFF, x[i] * 2, 3)
+        h[i] = x[i]
+        ag.atomic.add(count, 0, 1)
+
+    args = (np.zeros(4), np.zeros(4, np.float16), np.zeros(1, np.int64))
+    found = code(demanding, *args)
+    assert found.capabilities == {"fp64", "fp16", "int64_atomics", "subgroups32"} and found.flat
+    assert not code(demanding, *args, architecture="sm_90").flat
+    assert code(saxpy, np.float32(2), X, X, X).capabilities == frozenset()
+
+
+def test_amd_code_objects_are_version_5_without_hidden_arguments():
+    for architecture in ("gfx942", "gfx1100"):
+        image = compile_device(code(saxpy, 2.0, X, X, X, architecture=architecture), architecture)
+        assert image[8] == 3 and b"hidden_" not in image  # ELFABIVERSION_AMDGPU_HSA_V5
+
+
+# ----------------------------------------------------------------------------------------------------------------------- arithmetic
+
+
+def test_products_and_sums_are_not_contracted_by_a_target():
+    def separate(x, out):
+        i = ag.grid(1)
+        product = x[i] * x[i]
+        out[i] = product + x[i]
+
+    ptx = compile_device(code(separate, X, X, architecture="sm_90", bounds_check=False), "sm_90").decode()
+    assert "mul.rn.f32" in ptx and "add.rn.f32" in ptx and "fma" not in ptx
+
+
+def test_division_and_square_root_are_correctly_rounded():
+    def divide(x, out):
+        i = ag.grid(1)
+        out[i] = np.sqrt(x[i]) / x[i]
+
+    ptx = compile_device(code(divide, X, X, architecture="sm_90"), "sm_90").decode()
+    assert "sqrt.rn.f32" in ptx and "div.rn.f32" in ptx and ".ftz" not in ptx
+
+
+# --------------------------------------------------------------------------------------------------------------------------- barriers
+
+
+def test_what_a_target_cannot_do_is_said_with_its_place():
+    def meet(out):
+        t = ag.threadIdx.x
+        if t < 32:
+            ag.syncthreads()
+            out[t] = 1
+        else:
+            ag.syncthreads()
+            out[t] = 2
+
+    def everyone(out):
+        out[ag.grid(1)] = 1
+        ag.cg.this_grid().sync()
+
+    with pytest.raises(CompileError, match="spirv needs all work-items of a block to pass each barrier"):
+        code(meet, X)
+    with pytest.raises(CompileError, match="spirv has no barrier of the whole grid"):
+        code(everyone, X)
+    for architecture in ("sm_90", "gfx942"):
+        code(meet, X, architecture=architecture)
+        assert "cooperative" in code(everyone, X, architecture=architecture).capabilities
+
+
+GUARDED = """
+kernel guarded:
+    param x: int64[:]
+    param n: int64
+    shared tile: int64[64]
+
+    block leave:
+        if thread.x >= n:
+            x[thread.x] = -1
+            exit leave
+        v: int64 = x[thread.x]
+        tile[thread.x] = v
+        count: int32 = barrier block count thread.x % 2 == 0
+        if thread.x < 20:
+            w: int64 = tile[n - 1 - thread.x]
+            x[thread.x] = w + int64(count)
+        else:
+            barrier block
+            x[thread.x] = 7
+"""
+
+
+def test_barriers_leave_the_guards_around_them():
+    kernel = parse_kernel(GUARDED)
+    moved = uniform_barriers(kernel)
+    assert moved is not None
+    found, wanted = np.arange(64), np.arange(64)
+    interpret(moved, [found, 50], (1, 1, 1), (64, 1, 1))
+    interpret(kernel, [wanted, 50], (1, 1, 1), (64, 1, 1))
+    assert np.array_equal(found, wanted)
+
+
+# ----------------------------------------------------------------------------------------------------------------------------- reports
+
+
+def slot(count: int, used: int, *records: tuple[int, ...], first: int) -> bytes:
+    raw = struct.pack("<4I", count, 0xFFFFFFFF - first, used, 0)
+    for record in records:
+        raw += struct.pack(f"<{RECORD_WORDS}q", *record, *[0] * (RECORD_WORDS - len(record)))
+    return raw.ljust(ERROR_BYTES, b"\0")
+
+
+def test_the_earliest_failure_is_found_among_the_records():
+    found = decode_failure(slot(9, 2, (3, 1, 0, 1, 55), (2, 200, 4, 2, -1, 8), first=2 * 256 + 200), 256)
+    assert found is not None
+    assert (found.count, found.block, found.thread, found.site, found.index) == (9, 2, 200, 4, (-1, 8))
+
+
+def test_more_failures_than_records_keep_the_place_of_the_first():
+    found = decode_failure(slot(5000, 600, (3, 1, 0, 1, 55), first=7), 256)
+    assert found is not None
+    assert (found.count, found.block, found.thread, found.site) == (5000, 0, 7, None)
+
+
+# ------------------------------------------------------------------------------------------------------------------------- the process
+
+
+def test_an_abort_of_llvm_is_an_exception_and_the_next_kernel_compiles():
+    text = 'target triple = "spirv64-unknown-unknown"\ndefine spir_kernel void @k(i128 %x) {\n  %y = mul i128 %x, %x\n  ret void\n}\n'
+    with pytest.raises(InternalError, match=r"LLVM failed on kernel 'wide': LLVM ERROR: .*128|LLVM failed on kernel 'wide': LLVM ERROR"):
+        worker.compile_apart(worker.Job(text, "spirv64-unknown-unknown", "", "", "object", 0, False), "kernel 'wide'")
+    assert compile_device(code(saxpy, 2.0, X, X, X), "spirv")[:4] == b"\x03\x02\x23\x07"
+
+
+def test_invalid_ir_is_an_exception():
+    with pytest.raises(InternalError, match="not valid"):
+        worker.compile_apart(worker.Job("define void @k() {", "spirv64-unknown-unknown", "", "", "object", 0, False), "kernel 'k'")
+
+
+def test_code_of_another_target_is_refused():
+    with pytest.raises(InternalError, match="emitted for spirv, not for sm_90"):
+        compile_device(code(saxpy, 2.0, X, X, X), "sm_90")
+    with pytest.raises(ValueError, match="unknown architecture 'z80'"):
+        recipe("z80")
+
+
+def instructions(image: bytes) -> list[tuple[int, ...]]:
+    """A SPIR-V module's instructions: opcode, operands."""
+    words = struct.unpack(f"<{len(image) // 4}I", image)
+    at, found = 5, []
+    while at < len(words):
+        found.append((words[at] & 0xFFFF, *words[at + 1 : at + (words[at] >> 16)]))
+        at += words[at] >> 16
+    return found
+
+
+def test_no_label_of_a_spirv_module_is_defined_twice():
+    """LLVM 22 numbers labels by the addresses of basic blocks, and remembers them from the modules before."""
+
+    def checked(x, y, out):
+        i = ag.grid(1)
+        out[i, i] = x[i] + y[i, i, i]
+        print(i)
+        assert i < 3
+
+    codes = [code(checked, X, np.zeros((2, 2, 2)), np.zeros((2, 2))), code(saxpy, 2.0, X, X, X)]
+    for emitted in codes * 10:
+        found = instructions(compile_device(emitted, "spirv"))
+        labels = [i[1] for i in found if i[0] == 248]  # OpLabel
+        types = {i[1] for i in found if 19 <= i[0] <= 33}  # OpTypeVoid to OpTypeFunction
+        assert len(set(labels)) == len(labels) and not types & set(labels)
+
+
+def test_spirv_forbids_contraction():
+    modes = [i[2] for i in instructions(compile_device(code(saxpy, 2.0, X, X, X), "spirv")) if i[0] == 16]
+    assert 31 in modes  # ContractionOff
