@@ -366,4 +366,4 @@ WORD_CALLS: dict[str, Handler] = {
     "bitcast": _bitcast,
 }  # fmt: skip
 
-__all__ = ["LOCAL_LIMIT", "SHARED_LIMIT", "WORD_CALLS", "Dim", "atomic", "declare", "explicit_cast", "float64", "integer"]
+__all__ = ["LOCAL_LIMIT", "WORD_CALLS", "Dim", "atomic", "declare", "explicit_cast", "float64", "integer"]
