@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from anygpu.errors import AnyGPUError
@@ -92,7 +91,7 @@ class Config:
         True
     """
 
-    cache_dir: Path | None
+    cache_dir: str | None
     cache_size: int
     cache: bool
     num_threads: int
@@ -113,7 +112,7 @@ class Config:
                 return default()
             try:
                 return parse(text)
-            except (ValueError, RuntimeError) as reason:
+            except ValueError as reason:
                 accepts = next(option.accepts for option in OPTIONS if option.variable == variable)
                 raise ConfigError(f"{variable}={text!r}: {reason}; it takes {accepts}") from None
 
@@ -133,20 +132,18 @@ def config() -> Config:
     return Config.from_environment(os.environ)
 
 
-def default_cache_dir(environment: Mapping[str, str]) -> Path | None:
+def default_cache_dir(environment: Mapping[str, str]) -> str | None:
     """The platform's folder for caches, or ``None`` where neither the environment nor the system names a home folder."""
-    try:
-        home = Path(environment["HOME"]) if environment.get("HOME") else Path.home()
-    except RuntimeError:
+    home = environment.get("HOME") or os.path.expanduser("~")
+    if home == "~":  # as expanduser leaves it if it does not know
         return None
     if sys.platform == "win32":
-        local = environment.get("LOCALAPPDATA", "")
-        return (Path(local) if local else home / "AppData" / "Local") / "anygpu" / "Cache"
+        return os.path.join(environment.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local"), "anygpu", "Cache")
     if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "anygpu"
+        return os.path.join(home, "Library", "Caches", "anygpu")
     # the XDG base directory specification: a relative path is invalid and to be ignored
-    xdg = Path(environment.get("XDG_CACHE_HOME", ""))
-    return (xdg if xdg.is_absolute() else home / ".cache") / "anygpu"
+    xdg = environment.get("XDG_CACHE_HOME", "")
+    return os.path.join(xdg if os.path.isabs(xdg) else os.path.join(home, ".cache"), "anygpu")
 
 
 def usable_cores() -> int:
@@ -155,9 +152,11 @@ def usable_cores() -> int:
     return max(1, min(cores, MOST_THREADS))
 
 
-def _folder(text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_absolute():
+def _folder(text: str) -> str:
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ValueError("no home folder is known for it")
+    if not os.path.isabs(path):
         raise ValueError("a relative path would mean another folder after each change of directory")
     return path
 

@@ -21,10 +21,10 @@ import struct
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from anygpu.errors import CompileError
 from anygpu.frontend.parse import MISSING, parse_function, resolve_name, unwrap
 from anygpu.frontend.signature import ConstantType, TupleType, Type
 from anygpu.frontend.vocabulary import word_of
@@ -51,13 +51,21 @@ def _feed(code: types.CodeType) -> Iterator[bytes]:
             yield repr(constant).encode()
 
 
+def _syntax(function: types.FunctionType) -> ast.AST:
+    """What the frontend reads of a function and its code does not hold: ``python -O`` leaves assertions out of the code alone."""
+    if sys.flags.optimize:
+        try:
+            return parse_function(function).node
+        except CompileError:
+            return ast.Pass()  # no source: nothing that a kernel could call
+    return ast.Pass()
+
+
 def _mentioned(function: types.FunctionType) -> tuple[set[str], set[str]]:
     """The names that a function looks up outside itself, and those of the attributes that it asks for."""
-    if sys.flags.optimize:  # python -O leaves assertions out of the code, but not out of a kernel
-        nodes = list(ast.walk(parse_function(function).node))
-        return {n.id for n in nodes if isinstance(n, ast.Name)}, {n.attr for n in nodes if isinstance(n, ast.Attribute)}
-    free: set[str] = set()
-    attributes: set[str] = set()
+    nodes = list(ast.walk(_syntax(function)))
+    free = {n.id for n in nodes if isinstance(n, ast.Name)}
+    attributes = {n.attr for n in nodes if isinstance(n, ast.Attribute)}
     pending = [function.__code__]
     while pending:
         code = pending.pop()
@@ -131,6 +139,7 @@ class _Walk:
     def function(self, function: types.FunctionType) -> None:
         for part in _feed(function.__code__):
             self.digest.update(part)
+        self.digest.update(ast.dump(_syntax(function)).encode())
         # pytest rewrites asserts with names of its own ("@py_assert1", "@pytest_ar"), which no source can contain
         free, attributes = ({name for name in names if not name.startswith("@")} for names in _mentioned(function))
         self.names |= attributes
@@ -294,15 +303,17 @@ def compiler_fingerprint() -> str:
     import ml_dtypes
 
     digest = hashlib.sha256(f"{np.__version__} {ml_dtypes.__version__} {sys.version} {sys.flags.optimize}".encode())
-    root = Path(__file__).parent.parent
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for directory, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
             if name.endswith(".py"):
                 status = os.stat(os.path.join(directory, name))
                 digest.update(f"{directory}/{name} {status.st_size} {status.st_mtime_ns}".encode())
-    digest.update((root / "__init__.py").read_bytes())  # with the version: a reproducible build may give every file one time
-    # llvmlite's version by its file, since loading it takes longer than loading a cached kernel may
-    for place in getattr(importlib.util.find_spec("llvmlite"), "submodule_search_locations", None) or ():
-        digest.update(place.encode() + Path(place, "_version.py").read_bytes())
+    # the version counts too, since a reproducible build may give every file one time; llvmlite's by its file, since loading it takes
+    # longer than loading a cached kernel may
+    places = getattr(importlib.util.find_spec("llvmlite"), "submodule_search_locations", None) or ()
+    for path in (os.path.join(root, "__init__.py"), *(os.path.join(place, "_version.py") for place in places)):
+        with open(path, "rb") as file:
+            digest.update(path.encode() + file.read())
     return digest.hexdigest()

@@ -244,7 +244,7 @@ class Kernel:
         variant = self._variants.get(key)
         if variant is None:
             variant = compile_variant(self.__wrapped__, types, options)
-            if any(known.fingerprint.digest != variant.fingerprint.digest for known in self._variants.values()):
+            if any(known.fingerprint.digest != variant.fingerprint.digest for known in list(self._variants.values())):
                 self._forget()
             self._variants[key] = variant
             self._history.append((types, options, variant))

@@ -178,7 +178,7 @@ def _headers_folder(name: str) -> str:
     options = config()
     if options.cache and options.cache_dir is not None:
         try:
-            folder = private_folder(str(options.cache_dir / name), create=True)
+            folder = private_folder(os.path.join(options.cache_dir, name), create=True)
         except (Unusable, OSError):
             folder = None
         if folder is not None:

@@ -422,6 +422,22 @@ PROGRAMS = {
         assert right()
         sys.exit(0)
     """,
+    "leaving while a daemon thread launches": """
+        import time
+        @ag.kernel
+        def count(x, n):
+            while x[0] < n:
+                x[0] += 1
+        launch = count[1, 1]
+        def work():
+            x = np.zeros(1)
+            while True:
+                x[0] = 0
+                launch(x, 1 if launch.native is None else 200_000)
+        for _ in range(3):
+            threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.3)
+    """,
     "a launch in a thread that ends": """
         thread = threading.Thread(target=right)
         thread.start()

@@ -145,3 +145,38 @@ def test_every_shape_of_function_is_recognised(tmp_path: Path) -> None:
     for flags in ([], [], ["-O"], ["-OO"]):
         done = subprocess.run([sys.executable, *flags, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_assertions_count_also_where_python_leaves_them_out(tmp_path: Path) -> None:
+    """``python -O`` compiles kernels with their assertions; then these must be in the key although they are not in the code."""
+    text = """
+        import collections
+        import numpy as np
+        import anygpu as ag
+
+        Pair = collections.namedtuple("Pair", "a b")
+        MOST = 5
+
+        @ag.kernel
+        def k(x, pair):
+            assert x[0] < pair.a * 1
+            assert x[0] < MOST
+            x[0] += 1
+
+        try:
+            k.forall(1)(np.full(1, 5.5), Pair(10, 2))
+        except ag.KernelAssertionError:
+            print("failed")
+        else:
+            print("passed")
+    """
+    environment = {**os.environ, "ANYGPU_CACHE_DIR": str(tmp_path / "cache")}
+    outputs = []
+    for before, after in [("", ""), ("MOST = 5", "MOST = 6"), ("pair.a * 1", "pair.a * 0"), ("MOST = 5", "MOST = 6")]:
+        text = text.replace(before, after)
+        (tmp_path / "main.py").write_text(textwrap.dedent(text))
+        command = [sys.executable, "-O", "main.py"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout.strip())
+    assert outputs == ["failed", "passed", "failed", "failed"]
