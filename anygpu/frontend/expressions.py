@@ -97,7 +97,7 @@ def expression(scope: Scope, node: ast.expr) -> Value:
                     items.append(scope.pin_value(expression(scope, element)))
             return Tuple(tuple(items))
         case ast.NamedExpr(target=ast.Name(id=name), value=inner):
-            from anygpu.frontend.statements import bind
+            from anygpu.frontend.binding import bind
 
             bind(scope, name, expression(scope, inner), node)
             return name_value(scope, name, node)
@@ -235,7 +235,7 @@ def attribute(scope: Scope, base: Value, name: str) -> Value:
                 return items[names.index(name)]
             member = inspect.getattr_static(cls, name, MISSING) if cls is not None else MISSING
             if isinstance(member, property) and member.fget is not None:
-                from anygpu.frontend.calls import inline
+                from anygpu.frontend.inlining import inline
 
                 return inline(scope, member.fget, [base], {}, None)
             if isinstance(member, staticmethod):
@@ -302,7 +302,7 @@ def _merge(scope: Scope, condition: Expr, first: tuple[Sequence[Stmt], Value], s
             f"the two sides are {describe(a)} and {describe(b)}, which no one value can hold", "use an if statement around their uses"
         )
     joined = ta if ta == tb else _join_weak(a, b)
-    from anygpu.frontend.statements import convert_leaves
+    from anygpu.frontend.binding import convert_leaves
 
     with scope.nested() as then_tail:
         then_leaves = convert_leaves(scope, a, joined)
@@ -387,11 +387,11 @@ def _compare_one(scope: Scope, op: ast.cmpop, left: Value, right: Value) -> Valu
 
 
 def _call(scope: Scope, node: ast.Call) -> Value:
-    from anygpu.frontend import calls
+    from anygpu.frontend import calls, printing
 
     function = expression(scope, node.func)
     if isinstance(function, Object) and function.value is print:
-        return calls.print_call(scope, node)
+        return printing.print_call(scope, node)
     args: list[Value] = []
     for arg in node.args:
         if isinstance(arg, ast.Starred):

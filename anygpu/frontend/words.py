@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from anygpu.dtypes import DType, bool_, float64, int32, int64, plain_fields, uint32
 from anygpu.frontend import arithmetic, indexing
 from anygpu.frontend.arithmetic import convert, convert_expr, explicit_cast, literal, number, real, truth
-from anygpu.frontend.calls import NONE, as_dtype
+from anygpu.frontend.binding import NONE
+from anygpu.frontend.calls import as_dtype
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import static_integer
 from anygpu.frontend.types import BoundMethod, Complex, Element, Object, Scalar, Tuple, Value, View, describe
