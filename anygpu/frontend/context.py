@@ -6,7 +6,7 @@ Lowering runs over the whole kernel again until no variable's type changes; only
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,7 +41,7 @@ class Shared:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     declared: list[Array] = field(default_factory=list)
-    constants: dict[int, tuple[object, Array]] = field(default_factory=dict)
+    constants: dict[object, tuple[object, Array]] = field(default_factory=dict)
     labels: int = 0
     range_ndim: int = 0
     stack: list[object] = field(default_factory=list)
@@ -134,18 +134,3 @@ class Scope:
             known = tuple(Var(self.shared.unique(n), d) for n, d in leaf_types(given, name))
             self.variables[name] = known
         return known
-
-
-InlineCall = Callable[["Scope", object, Sequence[Value], dict[str, Value], ast.AST], Value]
-
-
-@dataclass(frozen=True)
-class Loop:
-    """The labels that ``break`` and ``continue`` leave."""
-
-    break_label: str
-    continue_label: str
-
-
-def scalar(expr: Expr, weak: bool = False) -> Scalar:
-    return Scalar(expr, weak)

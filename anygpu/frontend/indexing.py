@@ -24,7 +24,6 @@ from anygpu.frontend.types import (
     describe,
     leaves,
     rebuild,
-    type_of,
 )
 from anygpu.ir import build
 from anygpu.ir.build import integer
@@ -80,7 +79,9 @@ def subscript(scope: Scope, base: Value, parts: tuple[IndexPart, ...], loc: Loca
                 target = Element(target, tuple(f for f in target.fixed if f is not None))
             return load(scope, target, loc) if isinstance(target, Element) and target.view.record is None else target
         case Tuple():
-            return _tuple_item(scope, base, parts, loc)
+            from anygpu.frontend.tables import tuple_item
+
+            return tuple_item(scope, base, parts, loc)
         case Element(view=view):
             if len(parts) == 1 and isinstance(parts[0], Object) and isinstance(parts[0].value, str):
                 return load_field(scope, Element(view, base.index), parts[0].value, loc)
@@ -313,76 +314,6 @@ def array_attribute(scope: Scope, view: View, name: str) -> Value:
     raise KernelError(
         f"arrays have no attribute '{name}' in a kernel", "shape, size, ndim, dtype, itemsize, nbytes, T, item and fill are there"
     )
-
-
-def _slice_bound(bound: Value | None) -> int | None:
-    """A bound of a tuple's slice, whose length must be known: None where left out, else a constant integer."""
-    match bound:
-        case None | Object(value=None):
-            return None
-        case Scalar(constant=int() as constant):
-            return constant
-        case _:
-            raise KernelError(f"the bounds of a tuple's slice must be constant integers, not {describe(bound)}")
-
-
-def _tuple_item(scope: Scope, base: Tuple, parts: tuple[IndexPart, ...], loc: Location) -> Value:
-    if len(parts) != 1:
-        raise KernelError("a tuple takes one index")
-    part = parts[0]
-    count = len(base.items)
-    if isinstance(part, Slice):
-        lower, upper, step = (_slice_bound(bound) for bound in (part.lower, part.upper, part.step))
-        if step == 0:
-            raise KernelError("the step of a slice must not be zero")
-        return Tuple(base.items[lower:upper:step])
-    if not isinstance(part, Scalar) or not part.dtype.is_integer:
-        raise KernelError(f"a tuple index must be an integer, not {describe(part)}")
-    constant = part.constant
-    if isinstance(constant, int):
-        if not -count <= constant < count:
-            raise KernelError(f"index {constant} is out of range for a tuple of {count}")
-        return base.items[constant]
-    table = _table(scope, base, loc)
-    index = build.cast(part.expr, int64)
-    element = select(scope, table, (Scalar(index),))
-    assert isinstance(element, Element)
-    return load(scope, element, loc)
-
-
-def _table(scope: Scope, base: Tuple, loc: Location) -> View:
-    """A tuple indexed at run time: its scalars in constant memory if they are constants, else in a local array."""
-    from anygpu.frontend.types import ScalarType, join, strong
-
-    joined = None
-    for item in base.items:
-        given = type_of(item)
-        if not isinstance(given, ScalarType) or given.dtype.is_complex:
-            raise KernelError("a tuple indexed at run time must hold scalars of one type", "unroll the loop: `for item in the_tuple`")
-        joined = strong(given) if joined is None else join(joined, strong(given))
-    if joined is None:
-        raise KernelError("an empty tuple cannot be indexed")
-    assert isinstance(joined, ScalarType)
-    dtype = joined.dtype
-    values = [convert(item, dtype) for item in base.items]
-    exprs = [v.expr for v in values if isinstance(v, Scalar)]
-    constants = [e.value for e in exprs if isinstance(e, Const)]
-    if len(constants) == len(exprs):
-        data = np.array(constants).astype(dtype.numpy)
-        key = hash((dtype.name, data.tobytes()))
-        known = scope.shared.constants.get(key)
-        if known is None:
-            array = Array(
-                scope.shared.unique("table"), plain_fields(dtype), dtype.itemsize, 1, "const", "C", data.shape, False, data.tobytes()
-            )
-            scope.shared.declared.append(array)
-            scope.shared.constants[key] = known = (data, array)
-        return whole(known[1], dtype)
-    array = Array(scope.shared.unique("items"), plain_fields(dtype), dtype.itemsize, 1, "local", "C", (len(exprs),))
-    scope.shared.declared.append(array)
-    for n, expr in enumerate(exprs):
-        scope.emit(Store(array.name, (integer(n),), expr, 0, True, loc))
-    return whole(array, dtype)
 
 
 __all__ = [
