@@ -11,10 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from anygpu.dtypes import DType
-from anygpu.errors import Diagnostic, Location
+from anygpu.errors import CompileError, Diagnostic, Location
 from anygpu.frontend.parse import Source
-from anygpu.frontend.types import Scalar, Tuple, Type, Value, leaf_types, leaves, rebuild, type_of
+from anygpu.frontend.types import Tuple, Type, Value, leaf_types, leaves, rebuild, type_of
 from anygpu.ir.kernel import Array, Assign, Const, Expr, Ref, Stmt, Var
+
+# A kernel may have this many statements and calls once its loops over tuples are unrolled and its functions inlined. LLVM's time
+# grows faster than the code: a kernel of this size takes some tens of seconds.
+SIZE_LIMIT = 8000
+# Python's own stack bounds how deep the passes can follow branches and expressions inside each other.
+NESTING_LIMIT = 150
+TOO_DEEP = f"expressions and branches are nested too deeply here; the limit is {NESTING_LIMIT}"
+TOO_DEEP_HINT = "give parts of the expression names of their own, or return early instead of a long chain of elif"
 
 
 class KernelError(Exception):
@@ -35,6 +43,7 @@ class Unresolved(Exception):
 class Shared:
     """What all functions of one kernel have in common during one pass of lowering."""
 
+    kernel: str
     types: dict[tuple[str, ...], Type] = field(default_factory=dict)
     changed: bool = False
     unresolved: list[tuple[Scope, ast.AST, str]] = field(default_factory=list)
@@ -43,6 +52,7 @@ class Shared:
     declared: list[Array] = field(default_factory=list)
     constants: dict[object, tuple[object, Array]] = field(default_factory=dict)
     labels: int = 0
+    size: int = 0
     range_ndim: int = 0
     stack: list[object] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
@@ -50,7 +60,7 @@ class Shared:
     def begin_pass(self) -> None:
         """Forget everything but the variables' types."""
         self.changed = False
-        self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels = [], [], {}, [], {}, 0
+        self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels, self.size = [], [], {}, [], {}, 0, 0
 
     def unique(self, base: str) -> str:
         """A name that no other variable or array of the kernel has."""
@@ -81,6 +91,7 @@ class Scope:
     continue_labels: list[str] = field(default_factory=list)
     used_labels: set[str] = field(default_factory=set)
     calls: int = 0
+    nesting: int = 0
     contracted: bool = True
 
     # ------------------------------------------------------------------------------------------------- statements
@@ -96,6 +107,26 @@ class Scope:
             yield self.body
         finally:
             self.body = outer
+
+    def count_size(self, node: ast.AST | None) -> None:
+        """Count one statement or call; too many end the compilation at once, since each further one would only take time."""
+        self.shared.size += 1
+        if self.shared.size > SIZE_LIMIT:
+            message = f"this kernel has more than {SIZE_LIMIT:,} statements and calls after unrolling and inlining"
+            hint = "walk a range or an array instead of a tuple, and call a function once where its result is used twice"
+            found = Diagnostic(self.locate(node), message, hint, self.called_from)
+            raise CompileError(self.shared.kernel, (found,))
+
+    @contextmanager
+    def deeper(self, node: ast.AST) -> Iterator[None]:
+        """One more level of an expression or branch inside another."""
+        if self.nesting >= NESTING_LIMIT:
+            raise KernelError(TOO_DEEP, TOO_DEEP_HINT, node)
+        self.nesting += 1
+        try:
+            yield
+        finally:
+            self.nesting -= 1
 
     def locate(self, node: ast.AST | None) -> Location:
         return self.source.location if node is None else self.source.locate(node)

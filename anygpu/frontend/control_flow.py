@@ -32,10 +32,10 @@ def branch(scope: Scope, test: ast.expr, body: Sequence[ast.stmt], orelse: Seque
         lowering.statements(scope, body if condition.value else orelse, tail)
         return
     before = dict(scope.bound)
-    with scope.nested() as then:
+    with scope.deeper(node), scope.nested() as then:
         lowering.statements(scope, body, tail)
     after_then, scope.bound = scope.bound, dict(before)
-    with scope.nested() as other:
+    with scope.deeper(node), scope.nested() as other:
         lowering.statements(scope, orelse, tail)
     if _leaves_list(body) and not _leaves_list(orelse):
         merged = scope.bound
@@ -174,6 +174,7 @@ def _inside_other_loop(scope: Scope, node: ast.For, name: ast.Name) -> bool:
 def _unrolled(scope: Scope, node: ast.For, items: Sequence[Value]) -> None:
     path = scope.path
     for n, item in enumerate(items):
+        scope.count_size(node)
         scope.path = path  # variables are the function's; only inlined calls inside are told apart, by their count
         label = scope.shared.label("continue")
         if isinstance(node.target, ast.Name):

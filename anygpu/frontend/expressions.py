@@ -60,11 +60,11 @@ def expression(scope: Scope, node: ast.expr) -> Value:
             return wrap(scope, value)
         case ast.Name(id=name):
             return name_value(scope, name, node)
-        case ast.BinOp(left=left, op=op, right=right):
-            a, b = expression(scope, left), expression(scope, right)
-            return at(node, lambda: arithmetic.binary(scope, _BINARY[type(op)], a, b))
+        case ast.BinOp():
+            return _operators(scope, node)
         case ast.UnaryOp(op=unary_op, operand=operand):
-            only = expression(scope, operand)
+            with scope.deeper(node):
+                only = expression(scope, operand)
             return at(node, lambda: arithmetic.unary(scope, _UNARY[type(unary_op)], only))
         case ast.BoolOp():
             return _boolean(scope, node)
@@ -109,6 +109,28 @@ def expression(scope: Scope, node: ast.expr) -> Value:
     raise KernelError(
         f"{what.get(type(node), type(node).__name__)} is not part of the kernel language", "kernels hold scalars, tuples and arrays", node
     )
+
+
+DEPTH = 64
+
+
+def _operators(scope: Scope, node: ast.BinOp) -> Value:
+    """``a + b - c ...``: leaning to the left as Python parses it, without recursion, since such chains may be long.
+
+    A deep tree of operations is evaluated in parts, but never at a product that is a term of a sum: the two may become one operation.
+    """
+    chain = [node]
+    while isinstance(chain[-1].left, ast.BinOp):
+        chain.append(chain[-1].left)
+    with scope.deeper(chain[-1]):
+        value = expression(scope, chain[-1].left)
+        for n, link in reversed(list(enumerate(chain))):
+            left, right = value, expression(scope, link.right)
+            value = at(link, partial(arithmetic.binary, scope, _BINARY[type(link.op)], left, right))
+            fused = isinstance(link.op, ast.Mult) and (n == 0 or isinstance(chain[n - 1].op, ast.Add | ast.Sub))
+            if (n % DEPTH == DEPTH - 1 or scope.nesting > DEPTH) and not fused:
+                value = scope.pin_value(value)
+        return value
 
 
 def _enum_member(scope: Scope, node: ast.Attribute) -> enum.Enum | None:
@@ -286,7 +308,7 @@ def _conditional(scope: Scope, node: ast.IfExp) -> Value:
     condition = scope.pin(condition)
     with scope.nested() as then:
         a = expression(scope, node.body)
-    with scope.nested() as orelse:
+    with scope.nested() as orelse, scope.deeper(node):
         b = expression(scope, node.orelse)
     return at(node, lambda: _merge(scope, condition, (then, a), (orelse, b)))
 

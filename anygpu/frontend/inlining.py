@@ -32,9 +32,11 @@ def inline(scope: Scope, function: Callable[..., object], args: Sequence[Value],
     except CompileError as error:  # without its source, the place to show is the call
         found = error.diagnostics[0]
         raise KernelError(found.message, found.hint) from error
+    scope.count_size(node)
     scope.calls += 1
     loc = scope.locate(node)
     inner = Scope(shared, source, (*scope.path, f"{function.__name__}:{scope.calls}"), (loc, *scope.called_from), body=scope.body)
+    inner.nesting = scope.nesting
     inner.assigned = assignment_counts(source.node)
     inner.return_label = shared.label("return")
     shared.stack.append(function)

@@ -10,7 +10,7 @@ from anygpu.dtypes import DType, plain_fields
 from anygpu.errors import CompileError, Diagnostic
 from anygpu.frontend import binding, control_flow, indexing, inlining
 from anygpu.frontend.arithmetic import truth
-from anygpu.frontend.context import KernelError, Scope, Shared, Unresolved
+from anygpu.frontend.context import NESTING_LIMIT, TOO_DEEP, TOO_DEEP_HINT, KernelError, Scope, Shared, Unresolved
 from anygpu.frontend.expressions import expression
 from anygpu.frontend.parse import Source, parse_function
 from anygpu.frontend.types import (
@@ -36,7 +36,8 @@ def statements(scope: Scope, nodes: Sequence[ast.stmt], tail: control_flow.Tail)
     """A list of statements. ``tail`` holds the labels whose end is where this list ends: leaving for one of them needs no jump."""
     for n, node in enumerate(nodes):
         rest = nodes[n + 1 :]
-        if isinstance(node, ast.If) and rest and always_leaves(node.body) and not node.orelse:
+        guard = isinstance(node, ast.If) and bool(rest) and always_leaves(node.body) and not node.orelse
+        if isinstance(node, ast.If) and guard and scope.nesting < NESTING_LIMIT // 2:
             # `if c: return` and what follows it: the rest is the other branch, so that no work-item waits behind a mask
             _guarded(scope, node, lambda node=node, rest=rest: control_flow.branch(scope, node.test, node.body, rest, tail, node))  # type: ignore[misc]
             return
@@ -52,6 +53,8 @@ def _guarded(scope: Scope, node: ast.stmt, action: Callable[[], None]) -> None:
         return
     except KernelError as error:
         scope.report(error, node)
+    except RecursionError:
+        scope.report(KernelError(TOO_DEEP, TOO_DEEP_HINT), node)
     except Unresolved:
         pass
     for name in binding.assigned_names([node]):
@@ -68,6 +71,7 @@ def always_leaves(body: Sequence[ast.stmt]) -> bool:
 
 
 def statement(scope: Scope, node: ast.stmt, tail: control_flow.Tail) -> None:
+    scope.count_size(node)
     match node:
         case ast.Assign(targets=targets, value=value_node):
             value = expression(scope, value_node)
@@ -169,7 +173,7 @@ def lower_kernel(function: FunctionType, types: Sequence[Type], range_ndim: int 
     """The KERNEL IR of a Python function for arguments of the given types; raises ``CompileError`` with all that is wrong."""
     source = parse_function(function)
     names = binding.parameters(source.node)
-    shared = Shared(range_ndim=range_ndim)
+    shared = Shared(source.name, range_ndim=range_ndim)
     made: list[Kernel] = []
 
     def lower() -> None:
@@ -203,7 +207,7 @@ def lower_kernel(function: FunctionType, types: Sequence[Type], range_ndim: int 
 def lower_function(function: FunctionType, dtypes: Sequence[DType]) -> Function:
     """A pure scalar function (one of libm) as IR to be expanded in place."""
     source = parse_function(function)
-    shared = Shared()
+    shared = Shared(source.name)
     made: list[Function] = []
 
     def lower() -> None:
