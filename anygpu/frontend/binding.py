@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from anygpu.frontend import arithmetic, indexing
+from anygpu.frontend import arithmetic, indexing, structures
 from anygpu.frontend.arithmetic import convert, strong_number
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import at, expression, index_parts, operator_name, wrap
@@ -52,6 +52,8 @@ def bind(scope: Scope, name: str, value: Value, node: ast.AST) -> None:
     scope.poisoned.pop(name, None)
     given = type_of(value)
     key = (*scope.path, name)
+    if isinstance(value, Tuple):
+        scope.shared.origins[key] = scope.shared.origins.get(key, frozenset()) | structures.origins(value)
     if given is None:
         if isinstance(value, Iteration):
             raise KernelError("a range can only be walked by a for loop, not kept in a variable", node=node)
@@ -120,10 +122,10 @@ def _unpack(scope: Scope, elements: Sequence[ast.expr], value: Value, node: ast.
                 for n in range(int(length.value))
             ]
             value = Tuple(tuple(items))
-    if not isinstance(value, Tuple):
+    if not isinstance(value, Tuple) or not structures.is_sequence(value):
         raise KernelError(f"cannot unpack {describe(value)}", "only tuples are unpacked", node)
     starred = [n for n, e in enumerate(elements) if isinstance(e, ast.Starred)]
-    items = [scope.pin_value(v) for v in value.items]
+    items = [scope.pin_value(v) for v in structures.elements(value, "only tuples are unpacked")]
     if starred:
         at_star = starred[0]
         rest = len(items) - (len(elements) - 1)
@@ -137,6 +139,10 @@ def _unpack(scope: Scope, elements: Sequence[ast.expr], value: Value, node: ast.
 
 
 def store(scope: Scope, base: Value, parts: tuple[indexing.IndexPart, ...], value: Value, node: ast.AST) -> None:
+    if structures.user_method(base, "__setitem__") and not any(isinstance(p, indexing.Slice) for p in parts):
+        keys = tuple(p for p in parts if not isinstance(p, indexing.Slice))
+        structures.invoke(scope, base, "__setitem__", [keys[0] if len(keys) == 1 else Tuple(keys), value])
+        return
     if isinstance(base, Tuple):
         raise KernelError("a tuple cannot be changed", "make a new one, or use ag.local.array", node)
     if not isinstance(base, View):
@@ -165,6 +171,8 @@ def _assign_field(scope: Scope, owner: ast.expr, field: str, value: Value, node:
         raise KernelError(f"{describe(base)} has no field '{field}' that can be set", node=node)
     if base.cls is not None and issubclass(base.cls, tuple):
         raise KernelError(f"a NamedTuple cannot be changed: {base.cls.__name__}.{field}", "make a new one, or use a dataclass", node)
+    if base.cls is not None and structures.class_method(base.cls, "__setattr__") is not None:
+        raise KernelError(f"{base.cls.__name__} sets fields by a __setattr__ of its own, which kernels cannot run", node=node)
     if getattr(getattr(base.cls, "__dataclass_params__", None), "frozen", False):
         raise KernelError(f"{base.cls.__name__ if base.cls else 'the structure'} is frozen", "make a new one, or drop frozen=True", node)
     root = owner
@@ -173,6 +181,10 @@ def _assign_field(scope: Scope, owner: ast.expr, field: str, value: Value, node:
     if isinstance(root, ast.Name) and root.id in parameters(scope.source.node) and scope.called_from:
         message = f"'{root.id}.{field} = ...' would not be seen by the caller: structures are passed by value"
         raise KernelError(message, "return the changed structure instead", node)
+    if isinstance(root, ast.Name):
+        key = (*scope.path, root.id)
+        scope.shared.origins[key] = scope.shared.origins.get(key, frozenset()) | structures.origins(base)
+        scope.shared.mutations.append((scope, node, key, ast.unparse(node)))
     items = tuple(value if n == field else item for n, item in zip(base.names, base.items, strict=True))
     assign(scope, owner, Tuple(items, base.cls, base.names), node)
 
@@ -193,12 +205,17 @@ def augmented(scope: Scope, node: ast.AugAssign) -> None:
         if isinstance(old, View):
             raise KernelError("augmented assignment works on one element", "write the loop over the elements", node)
         right = expression(scope, node.value)
-        new = at(node, lambda: arithmetic.binary(scope, name, old, right))
+        new = at(node, lambda: _updated(scope, name, old, right))
         store(scope, base, parts, new, target)
         return
     old = expression(scope, target)
     right = expression(scope, node.value)
-    assign(scope, target, at(node, lambda: arithmetic.binary(scope, name, old, right)), node)
+    assign(scope, target, at(node, lambda: _updated(scope, name, old, right)), node)
+
+
+def _updated(scope: Scope, name: str, old: Value, right: Value) -> Value:
+    found = structures.in_place(scope, name, old, right)
+    return arithmetic.binary(scope, name, old, right) if found is None else found
 
 
 def assigned_names(nodes: Sequence[ast.stmt]) -> list[str]:

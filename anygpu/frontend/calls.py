@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
-from types import FunctionType
+from types import FunctionType, MethodType
 
 import numpy as np
 
 from anygpu.dtypes import DType, bool_, float64, from_numpy, int64
-from anygpu.frontend import indexing
-from anygpu.frontend.arithmetic import explicit_cast
+from anygpu.frontend import indexing, structures
+from anygpu.frontend.arithmetic import explicit_cast, truth
 from anygpu.frontend.binding import NONE
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import wrap
 from anygpu.frontend.functions import FLOAT_WORDS, FUNCTIONS, conjugate, count
 from anygpu.frontend.inlining import inline
 from anygpu.frontend.parse import unwrap
-from anygpu.frontend.types import BoundMethod, Object, Tuple, Value, View, describe
+from anygpu.frontend.types import BoundMethod, Object, Scalar, Tuple, Value, View, describe
 from anygpu.frontend.vocabulary import word_of
 from anygpu.ir.kernel import Barrier
 
@@ -31,6 +31,9 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
     """``function(*args, **kwargs)``."""
     if isinstance(function, BoundMethod):
         return _method(scope, function, args, kwargs, node)
+    method = structures.user_method(function, "__call__")
+    if method is not None:
+        return inline(scope, method, [function, *args], kwargs, node)
     if not isinstance(function, Object):
         raise KernelError(f"{describe(function)} cannot be called")
     obj = function.value
@@ -46,19 +49,26 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
     if dtype is not None:
         if len(args) != 1 or kwargs:
             raise KernelError(f"{dtype}(...) takes one argument, not {len(args) + len(kwargs)}")
+        if dtype is bool_ and isinstance(args[0], Tuple):
+            return Scalar(truth(scope, args[0]))
         return explicit_cast(args[0], dtype, f"{dtype}(...)")
+    if obj is dataclasses.replace and len(args) == 1 and isinstance(args[0], Tuple) and is_dataclass(args[0].cls):
+        return structures.replaced(scope, args[0], kwargs)
+    if isinstance(obj, MethodType) and isinstance(obj.__self__, type):
+        return inline(scope, obj.__func__, [Object(obj.__self__), *args], kwargs, node)
     if isinstance(obj, type):
-        return _construct(scope, obj, args, kwargs)
+        return structures.construct(scope, obj, args, kwargs)
     plain = unwrap(obj)
     module = getattr(obj, "__module__", "") or ""
-    if isinstance(plain, FunctionType) and not module.startswith("numpy"):
+    of_numpy = module.partition(".")[0] == "numpy"
+    if isinstance(plain, FunctionType) and not of_numpy:
         return inline(scope, plain, args, kwargs, node)
     name = getattr(obj, "__name__", repr(obj))
-    hint = (
-        "NumPy functions that make or reduce arrays are not part of the kernel language: write the loop"
-        if module.startswith("numpy")
-        else ""
-    )
+    hint = ""
+    if of_numpy:
+        hint = "NumPy functions that make or reduce arrays are not part of the kernel language: write the loop"
+    elif hasattr(obj, "__wrapped__"):
+        hint = f"its decorator makes a {type(obj).__name__} of it: call a plain function"
     raise KernelError(f"'{module + '.' if module else ''}{name}' cannot be called in a kernel", hint)
 
 
@@ -90,6 +100,10 @@ def as_dtype(obj: object) -> DType | None:
 
 def _method(scope: Scope, method: BoundMethod, args: Arguments, kwargs: dict[str, Value], node: ast.AST) -> Value:
     owner = method.owner
+    if method.name == "_replace" and isinstance(owner, Tuple):
+        if args:
+            raise KernelError("_replace() takes fields by name only")
+        return structures.replaced(scope, owner, kwargs)
     if isinstance(method.function, FunctionType):
         return inline(scope, method.function, [owner, *args], kwargs, node)
     if method.name == "conjugate":
@@ -103,40 +117,6 @@ def _method(scope: Scope, method: BoundMethod, args: Arguments, kwargs: dict[str
         indexing.store_view(scope, owner, args[0], scope.locate(node))
         return NONE
     raise KernelError(f"method '{method.name}' of {describe(owner)} is not part of the kernel language")
-
-
-def _construct(scope: Scope, cls: type, args: Arguments, kwargs: dict[str, Value]) -> Value:
-    """An instance of a NamedTuple or dataclass."""
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names, defaults = tuple(cls._fields), dict(cls._field_defaults)  # type: ignore[attr-defined]
-    elif is_dataclass(cls):
-        if hasattr(cls, "__post_init__"):
-            raise KernelError(
-                f"dataclass {cls.__name__} has a __post_init__, which kernels cannot run", "move it into a function that makes the instance"
-            )
-        names = tuple(f.name for f in dataclass_fields(cls))
-        defaults = {f.name: f.default for f in dataclass_fields(cls) if f.default is not f.default_factory and not _is_missing(f.default)}
-    else:
-        raise KernelError(f"class '{cls.__name__}' cannot be used in a kernel", "structures are NamedTuples and dataclasses")
-    values = dict(zip(names, args, strict=False))
-    for name, value in kwargs.items():
-        if name not in names or name in values:
-            raise KernelError(f"{cls.__name__}() got an unexpected or repeated argument '{name}'", f"its fields are {', '.join(names)}")
-        values[name] = value
-    for name in names:
-        if name not in values:
-            if name not in defaults:
-                raise KernelError(f"{cls.__name__}() misses the field '{name}'", f"its fields are {', '.join(names)}")
-            values[name] = wrap(scope, defaults[name])
-    if len(args) > len(names):
-        raise KernelError(f"{cls.__name__}() takes {len(names)} fields, not {len(args)}")
-    return Tuple(tuple(scope.pin_value(values[n]) for n in names), cls, names)
-
-
-def _is_missing(value: object) -> bool:
-    from dataclasses import MISSING
-
-    return value is MISSING
 
 
 def _word(scope: Scope, word: str, args: Arguments, kwargs: dict[str, Value], node: ast.AST) -> Value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anygpu.dtypes import DType
 from anygpu.errors import CompileError, Diagnostic, Location
@@ -53,6 +53,8 @@ class Shared:
     constants: dict[object, tuple[object, Array]] = field(default_factory=dict)
     labels: int = 0
     size: int = 0
+    origins: dict[tuple[str, ...], frozenset[tuple[str, ...]]] = field(default_factory=dict)
+    mutations: list[tuple[Scope, ast.AST, tuple[str, ...], str]] = field(default_factory=list)
     range_ndim: int = 0
     stack: list[object] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
@@ -60,6 +62,7 @@ class Shared:
     def begin_pass(self) -> None:
         """Forget everything but the variables' types."""
         self.changed = False
+        self.origins, self.mutations = {}, []
         self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels, self.size = [], [], {}, [], {}, 0, 0
 
     def unique(self, base: str) -> str:
@@ -153,9 +156,11 @@ class Scope:
 
     def pin_value(self, value: Value) -> Value:
         """A value whose every leaf is evaluated here."""
+        if isinstance(value, Tuple):
+            return replace(value, items=tuple(map(self.pin_value, value.items)))
         given = type_of(value)
         if given is None:
-            return Tuple(tuple(map(self.pin_value, value.items)), value.cls, value.names) if isinstance(value, Tuple) else value
+            return value
         return rebuild(given, [self.pin(e) for e in leaves(value)])
 
     def variable(self, name: str, given: Type) -> tuple[Var, ...]:

@@ -50,7 +50,7 @@ def branch(scope: Scope, test: ast.expr, body: Sequence[ast.stmt], orelse: Seque
 
 def _condition(scope: Scope, test: ast.expr) -> Expr:
     value = expression(scope, test)
-    found = at(test, lambda: Scalar(truth(value)))
+    found = at(test, lambda: Scalar(truth(scope, value)))
     assert isinstance(found, Scalar)
     return found.expr
 

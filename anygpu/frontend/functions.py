@@ -6,15 +6,16 @@ import ast
 import builtins
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 
 import numpy as np
 
 from anygpu.dtypes import bool_, complex128, float16, float32, float64, int32, int64
-from anygpu.frontend import arithmetic, integermath, iterating
+from anygpu.frontend import arithmetic, integermath, iterating, structures
 from anygpu.frontend.arithmetic import convert, convert_expr, explicit_cast, literal, real, truth
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.inlining import inline
-from anygpu.frontend.types import Complex, Scalar, Tuple, Value, View, describe
+from anygpu.frontend.types import Complex, Object, Scalar, Tuple, Value, View, describe
 from anygpu.ir import build
 from anygpu.ir.kernel import Const, Expr
 
@@ -127,7 +128,7 @@ def _python_extremum(name: str) -> Handler:
     """The builtins min and max: the first of several that none is less (greater) than."""
 
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        items = list(args[0].items) if len(args) == 1 and isinstance(args[0], Tuple) else list(args)
+        items = list(structures.elements(args[0], name)) if len(args) == 1 and isinstance(args[0], Tuple) else list(args)
         if len(items) < 2 and not (len(args) == 1 and items and isinstance(args[0], Tuple)):
             raise KernelError(f"{name}() takes two or more numbers, or a tuple of them")
         values = [real(v, name) for v in items]
@@ -150,6 +151,9 @@ def _python_extremum(name: str) -> Handler:
 def _absolute(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     count(args, 1, "abs")
     value = args[0]
+    found = structures.invoke(scope, value, "__abs__", [])
+    if found is not None:
+        return found
     if isinstance(value, Complex):
         return Scalar(build.op("hypot", value.real, value.imag))
     given = real(value, "abs")
@@ -171,7 +175,11 @@ def _length(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     count(args, 1, "len")
     match args[0]:
         case Tuple(items=items):
-            return literal(len(items))
+            found = structures.invoke(scope, args[0], "__len__", [])
+            if found is not None:
+                return found
+            if structures.is_sequence(args[0]):
+                return literal(len(items))
         case View(axes=axes) if axes:
             return Scalar(axes[0].length)
     raise KernelError(f"{describe(args[0])} has no len()")
@@ -184,10 +192,10 @@ def _divmod(scope: Scope, args: Arguments, node: ast.AST) -> Value:
 
 
 def _sum(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if not args or not isinstance(args[0], Tuple):
+    if not 1 <= len(args) <= 2 or not isinstance(args[0], Tuple):
         raise KernelError("sum() takes a tuple in a kernel", "write a loop to add up an array")
     total: Value = args[1] if len(args) > 1 else literal(0)
-    for item in args[0].items:
+    for item in structures.elements(args[0], "sum() takes a tuple"):
         total = arithmetic.binary(scope, "add", total, item)
     return total
 
@@ -197,8 +205,8 @@ def _all_any(name: str) -> Handler:
         if len(args) != 1 or not isinstance(args[0], Tuple):
             raise KernelError(f"{name}() takes a tuple in a kernel")
         result: Expr = Const(name == "all", bool_)
-        for item in args[0].items:
-            result = build.op("and" if name == "all" else "or", result, truth(item))
+        for item in structures.elements(args[0], f"{name}() takes a tuple"):
+            result = build.op("and" if name == "all" else "or", result, truth(scope, item))
         return Scalar(result)
 
     return handle
@@ -206,7 +214,7 @@ def _all_any(name: str) -> Handler:
 
 def _select(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     count(args, 3, "select")
-    condition = truth(args[0])
+    condition = truth(scope, args[0])
     if isinstance(args[1], Complex) or isinstance(args[2], Complex):
         a, b = arithmetic.number(args[1], "select"), arithmetic.number(args[2], "select")
         dtype, _ = arithmetic.common_dtype(a, b)
@@ -394,7 +402,7 @@ def _functions() -> dict[int, Handler]:
     for obj, handler in (
         (builtins.abs, _absolute), (np.abs, _absolute), (builtins.min, _python_extremum("min")), (builtins.max, _python_extremum("max")),
         (builtins.round, _round), (builtins.len, _length), (builtins.divmod, _divmod), (builtins.pow, _binary("pow")), (builtins.sum, _sum),
-        (builtins.all, _all_any("all")), (builtins.any, _all_any("any")), (builtins.complex, _complex),
+        (builtins.all, _all_any("all")), (builtins.any, _all_any("any")), (builtins.isinstance, _isinstance), (builtins.complex, _complex),
         (builtins.range, iterating.range_call), (builtins.enumerate, iterating.enumerate_call), (builtins.zip, iterating.zip_call),
         (builtins.reversed, iterating.reversed_call), (builtins.tuple, iterating.tuple_call),
         (math.log, _logarithm), (math.hypot, _hypotenuse), (math.gcd, _gcd), (math.isqrt, _isqrt), (math.modf, _modf), (math.frexp, _frexp),
@@ -412,10 +420,23 @@ def _functions() -> dict[int, Handler]:
     return table
 
 
+def _isinstance(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    """Of structures, whose class is known: a number has only a dtype."""
+    count(args, 2, "isinstance")
+    value, wanted = args
+    classes = [v.value for v in (wanted.items if isinstance(wanted, Tuple) else (wanted,)) if isinstance(v, Object)]
+    if not isinstance(value, Tuple) or not all(isinstance(c, type) for c in classes):
+        structure = any(isinstance(c, type) and (is_dataclass(c) or issubclass(c, tuple)) for c in classes)
+        if structure and not isinstance(value, Tuple):
+            return Scalar(Const(False, bool_))
+        raise KernelError("isinstance() tells structures apart in a kernel", "compare x.dtype for numbers")
+    return Scalar(Const(issubclass(value.cls or tuple, tuple(c for c in classes if isinstance(c, type))), bool_))
+
+
 def _logical(name: str) -> Handler:
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
         count(args, 2, f"logical_{name}")
-        return Scalar(build.op(name, truth(args[0]), truth(args[1])))
+        return Scalar(build.op(name, truth(scope, args[0]), truth(scope, args[1])))
 
     return handle
 

@@ -79,7 +79,16 @@ def subscript(scope: Scope, base: Value, parts: tuple[IndexPart, ...], loc: Loca
                 target = Element(target, tuple(f for f in target.fixed if f is not None))
             return load(scope, target, loc) if isinstance(target, Element) and target.view.record is None else target
         case Tuple():
+            from anygpu.frontend import structures
             from anygpu.frontend.tables import tuple_item
+
+            keys = tuple(p for p in parts if not isinstance(p, Slice))
+            if len(keys) == len(parts):
+                found = structures.invoke(scope, base, "__getitem__", keys if len(keys) == 1 else (Tuple(keys),))
+                if found is not None:
+                    return found
+            if not structures.is_sequence(base) or structures.user_method(base, "__getitem__"):
+                raise KernelError(f"{describe(base)} cannot be indexed{' by a slice' if len(keys) < len(parts) else ''}", "name its fields")
 
             return tuple_item(scope, base, parts, loc)
         case Element(view=view):

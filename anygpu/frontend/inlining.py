@@ -8,6 +8,7 @@ from types import FunctionType
 
 from anygpu.errors import CompileError
 from anygpu.frontend import statements as lowering
+from anygpu.frontend import structures
 from anygpu.frontend.binding import NONE, RESULT, assignment_counts, bind
 from anygpu.frontend.context import KernelError, Scope, Unresolved
 from anygpu.frontend.expressions import expression, wrap
@@ -66,9 +67,10 @@ def inline(scope: Scope, function: Callable[..., object], args: Sequence[Value],
         if any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(source.node)):
             raise Unresolved(function.__name__)
         return NONE
-    return (
-        scope.pin_value(rebuild(given, [Ref(v) for v in inner.variable(RESULT, given)])) if scope.body is inner.body else rebuild(given, [])
-    )
+    if scope.body is not inner.body:
+        return rebuild(given, [])
+    value = scope.pin_value(rebuild(given, [Ref(v) for v in inner.variable(RESULT, given)]))
+    return structures.marked(value, shared.origins.get((*inner.path, RESULT), frozenset()))
 
 
 def _simple_result(inner: Scope, node: ast.FunctionDef) -> Value | None:

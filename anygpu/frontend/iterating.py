@@ -7,7 +7,7 @@ import enum
 from collections.abc import Callable, Sequence
 
 from anygpu.dtypes import bool_, int64
-from anygpu.frontend import arithmetic, indexing
+from anygpu.frontend import arithmetic, indexing, structures
 from anygpu.frontend.arithmetic import convert_expr, literal, real
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import wrap
@@ -39,8 +39,8 @@ def iteration(scope: Scope, value: Value, loc_node: ast.AST) -> Iteration:
     match value:
         case Iteration():
             return value
-        case Tuple(items=items):
-            return Iteration(None, None, items)
+        case Tuple() if structures.is_sequence(value):
+            return Iteration(None, None, structures.elements(value, "a for loop walks a tuple"))
         case View(axes=axes) if axes:
             loc = scope.locate(loc_node)
             return Iteration(axes[0].length, lambda i: indexing.subscript(scope, value, (Scalar(i),), loc, lambda obj: wrap(scope, obj)))

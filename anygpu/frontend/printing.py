@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from anygpu.frontend import structures
 from anygpu.frontend.binding import NONE
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import expression
@@ -39,6 +40,8 @@ def _print_value(scope: Scope, value: Value, parts: list[str | Expr], node: ast.
             parts.append(expr)
         case Complex(real=re, imag=im):
             parts.extend(("(", re, ", ", im, "j)"))
+        case Tuple(cls=type() as own) if structures.class_method(own, "__str__") or structures.class_method(own, "__repr__"):
+            raise KernelError(f"{own.__name__} shows itself by a method of its own, which kernels cannot run", "print its fields", node)
         case Tuple(items=items, cls=cls, names=names):
             parts.append(f"{cls.__name__}(" if cls else "(")
             for n, item in enumerate(items):

@@ -8,7 +8,7 @@ from types import FunctionType
 
 from anygpu.dtypes import DType, plain_fields
 from anygpu.errors import CompileError, Diagnostic
-from anygpu.frontend import binding, control_flow, indexing, inlining
+from anygpu.frontend import binding, control_flow, indexing, inlining, structures
 from anygpu.frontend.arithmetic import truth
 from anygpu.frontend.context import NESTING_LIMIT, TOO_DEEP, TOO_DEEP_HINT, KernelError, Scope, Shared, Unresolved
 from anygpu.frontend.expressions import expression
@@ -76,7 +76,7 @@ def statement(scope: Scope, node: ast.stmt, tail: control_flow.Tail) -> None:
         case ast.Assign(targets=targets, value=value_node):
             value = expression(scope, value_node)
             if len(targets) > 1:
-                value = scope.pin_value(value)
+                value = structures.marked(scope.pin_value(value), frozenset({(*scope.path, ast.unparse(targets[-1]))}))
             for target in targets:
                 binding.assign(scope, target, value, target if isinstance(target, ast.Name) else node)
         case ast.AnnAssign(target=target, value=value_node):
@@ -99,7 +99,7 @@ def statement(scope: Scope, node: ast.stmt, tail: control_flow.Tail) -> None:
             if not isinstance(value_node, ast.Constant):
                 expression(scope, value_node)
         case ast.Assert(test=test, msg=message):
-            condition = truth(expression(scope, test))
+            condition = truth(scope, expression(scope, test))
             text = expression(scope, message) if message is not None else Object(ast.unparse(test))
             if not isinstance(text, Object):
                 raise KernelError("the message of an assert must be a compile-time string", node=message)
@@ -156,6 +156,7 @@ def _run_passes(shared: Shared, source: Source, lower: Callable[[], None]) -> No
         raise CompileError(
             source.name, (Diagnostic(source.location, "the types of the variables do not settle", "give each variable one type"),)
         )
+    structures.report_shared(shared)
     if shared.diagnostics:
         unique = sorted(shared.diagnostics, key=lambda d: (d.location.filename, d.location.line, d.location.column))
         raise CompileError(source.name, tuple(unique))

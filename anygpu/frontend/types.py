@@ -8,7 +8,7 @@ are bound by name alone and never become variables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anygpu.dtypes import DType, Field, complex_of
 from anygpu.frontend.signature import ArrayType, ConstantType, ScalarType, TupleType, Type, join, leaf_types, strong
@@ -49,11 +49,12 @@ class Complex:
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """A tuple, NamedTuple or dataclass instance."""
+    """A tuple, NamedTuple or dataclass instance. ``origin`` names the variables that may hold this very object in Python."""
 
     items: tuple[Value, ...]
     cls: type | None = None
     names: tuple[str, ...] = ()
+    origin: frozenset[tuple[str, ...]] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _sync_reduce(kind: str) -> Handler:
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
         _count(args, 1, 1, f"syncthreads_{kind}")
         var = scope.temporary(int32, f"sync_{kind}")
-        scope.emit(Barrier("block", kind, var, truth(args[0]), scope.locate(node)))  # type: ignore[arg-type]
+        scope.emit(Barrier("block", kind, var, truth(scope, args[0]), scope.locate(node)))  # type: ignore[arg-type]
         return Scalar(Ref(var))
 
     return handle
@@ -259,14 +259,14 @@ def _shuffle(op: str) -> Handler:
 def _vote(op: str, dtype: DType) -> Handler:
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
         _count(args, 2, 2, f"{op}_sync")
-        return Scalar(_warp(scope, op, (truth(args[1]),), _mask(args[0]), dtype, node))
+        return Scalar(_warp(scope, op, (truth(scope, args[1]),), _mask(args[0]), dtype, node))
 
     return handle
 
 
 def _eq_sync(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     _count(args, 2, 2, "eq_sync")
-    mask, predicate = scope.pin(_mask(args[0])), scope.pin(truth(args[1]))
+    mask, predicate = scope.pin(_mask(args[0])), scope.pin(truth(scope, args[1]))
     all_set = _warp(scope, "all", (predicate,), mask, bool_, node)
     any_set = _warp(scope, "any", (predicate,), mask, bool_, node)
     return Scalar(build.op("eq", all_set, any_set))
