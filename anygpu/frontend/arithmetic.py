@@ -7,7 +7,7 @@ from collections.abc import Callable
 from anygpu.dtypes import DType, bool_, complex_of, float64, int32, int64, promote, promote_weak, uint64
 from anygpu.frontend import structures
 from anygpu.frontend.context import KernelError, Scope
-from anygpu.frontend.types import Complex, Object, Scalar, Tuple, Value, View, describe
+from anygpu.frontend.types import Complex, Element, Object, Scalar, Tuple, Value, View, describe
 from anygpu.ir import build
 from anygpu.ir.kernel import Const, Expr
 
@@ -129,6 +129,7 @@ def truth(scope: Scope, value: Value) -> Expr:
 
 def binary(scope: Scope, name: str, a: Value, b: Value) -> Value:
     """``a <name> b`` for every arithmetic, bitwise and comparison operator."""
+    a, b = _number_of(scope, a), _number_of(scope, b)
     if isinstance(a, Tuple) or isinstance(b, Tuple):
         found = structures.operator(scope, name, a, b)
         if found is not None:
@@ -166,6 +167,15 @@ def binary(scope: Scope, name: str, a: Value, b: Value) -> Value:
             raise unsupported(name, a, b, "write the loop over the shared axis: a kernel works on scalars")
     dtype = int64 if dtype is bool_ else dtype
     return Scalar(build.op(name, convert_expr(a, dtype), convert_expr(b, dtype)), weak)
+
+
+def _number_of(scope: Scope, value: Value) -> Value:
+    """The element of an array without axes, which is a number for every operator."""
+    if not isinstance(value, View) or value.ndim or value.record is not None:
+        return value
+    from anygpu.frontend.indexing import load
+
+    return load(scope, Element(value, tuple(f for f in value.fixed if f is not None)), scope.source.location)
 
 
 def unsupported(name: str, a: Value, b: Value, hint: str = "") -> KernelError:
@@ -303,6 +313,7 @@ def _integer_power(scope: Scope, base: Expr, exponent: Expr, dtype: DType) -> Ex
 
 def unary(scope: Scope, name: str, a: Value) -> Value:
     """``-a``, ``+a``, ``~a`` and ``not a``."""
+    a = _number_of(scope, a)
     if name == "not":
         return Scalar(build.op("not", truth(scope, a)))
     if isinstance(a, Complex):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from anygpu.frontend import arithmetic, indexing, structures
+from anygpu.frontend import arithmetic, copies, indexing, structures
 from anygpu.frontend.arithmetic import convert, strong_number
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import at, expression, index_parts, operator_name, wrap
@@ -145,6 +145,10 @@ def store(scope: Scope, base: Value, parts: tuple[indexing.IndexPart, ...], valu
         return
     if isinstance(base, Tuple):
         raise KernelError("a tuple cannot be changed", "make a new one, or use ag.local.array", node)
+    if isinstance(base, Element) and len(parts) == 1 and isinstance(parts[0], Object) and isinstance(parts[0].value, str):
+        name = parts[0].value
+        at(node, lambda: _stored(scope, Element(indexing.field_view(base.view, name), base.index), value, node))
+        return
     if not isinstance(base, View):
         raise KernelError(f"{describe(base)} cannot be assigned by index", node=node)
     loc = scope.locate(node)
@@ -156,10 +160,15 @@ def store(scope: Scope, base: Value, parts: tuple[indexing.IndexPart, ...], valu
         elif selected.ndim == 0:
             indexing.store(scope, Element(selected, tuple(f for f in selected.fixed if f is not None)), value, loc)
         else:
-            indexing.store_view(scope, selected, value, loc)
+            copies.store_view(scope, selected, value, loc)
         return NONE
 
     at(node, act)
+
+
+def _stored(scope: Scope, element: Element, value: Value, node: ast.AST) -> Value:
+    indexing.store(scope, element, value, scope.locate(node))
+    return NONE
 
 
 def _assign_field(scope: Scope, owner: ast.expr, field: str, value: Value, node: ast.AST) -> None:

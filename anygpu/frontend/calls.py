@@ -12,7 +12,7 @@ from types import FunctionType, MethodType
 import numpy as np
 
 from anygpu.dtypes import DType, bool_, float64, from_numpy, int64
-from anygpu.frontend import indexing, structures
+from anygpu.frontend import copies, indexing, structures
 from anygpu.frontend.arithmetic import explicit_cast, truth
 from anygpu.frontend.binding import NONE
 from anygpu.frontend.context import KernelError, Scope
@@ -114,7 +114,7 @@ def _method(scope: Scope, method: BoundMethod, args: Arguments, kwargs: dict[str
     if isinstance(owner, View) and method.name == "item":
         return indexing.subscript(scope, owner, tuple(args), scope.locate(node), lambda obj: wrap(scope, obj))
     if isinstance(owner, View) and method.name == "fill" and len(args) == 1:
-        indexing.store_view(scope, owner, args[0], scope.locate(node))
+        copies.store_view(scope, owner, args[0], scope.locate(node))
         return NONE
     raise KernelError(f"method '{method.name}' of {describe(owner)} is not part of the kernel language")
 

@@ -27,7 +27,7 @@ from anygpu.frontend.types import (
 )
 from anygpu.ir import build
 from anygpu.ir.build import integer
-from anygpu.ir.kernel import Array, Const, Dim, Expr, For, Load, Ref, Store, Var
+from anygpu.ir.kernel import Array, Const, Dim, Expr, Load, Ref, Store
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,32 @@ IndexPart = Value | Slice
 
 def whole(array: Array, element: object = None, record: tuple[Field, ...] | None = None) -> View:
     """The view of all of an array. ``element`` is the dtype that a load gives, None for records."""
-    axes = tuple(
-        Axis(n, integer(array.shape[n]) if array.shape is not None and array.shape != (0,) else Dim(array.name, n))
-        for n in range(array.ndim)
-    )
+    axes = tuple(Axis(n, _extent(array, n)) for n in range(array.ndim))
     return View(array, axes, (None,) * array.ndim, element, record)  # type: ignore[arg-type]
+
+
+def _extent(array: Array, axis: int) -> Expr:
+    return integer(array.shape[axis]) if array.shape is not None and array.shape != (0,) else Dim(array.name, axis)
 
 
 def constant_array(scope: Scope, data: np.ndarray) -> View:
     """A captured NumPy array: its values at compile time, as constant memory."""
-    dtype = from_numpy(data.dtype)
+    dtype = from_numpy(data.dtype.newbyteorder("="))
     if dtype is None:
         raise KernelError(f"a captured array of dtype {data.dtype} cannot be used in a kernel")
     known = scope.shared.constants.get(id(data))
     if known is None:
-        name = scope.shared.unique("constants")
+        name, values = scope.shared.unique("constants"), np.ascontiguousarray(data, dtype.numpy).tobytes()
         array = Array(
-            name, plain_fields(dtype), dtype.itemsize, data.ndim, "const", "C", data.shape, False, np.ascontiguousarray(data).tobytes()
+            name,
+            plain_fields(dtype),
+            dtype.itemsize,
+            data.ndim,
+            "const",
+            "C",
+            data.shape,
+            False,
+            values,
         )
         scope.shared.declared.append(array)
         scope.shared.constants[id(data)] = known = (data, array)
@@ -147,20 +156,22 @@ def select(scope: Scope, view: View, parts: tuple[IndexPart, ...]) -> View | Ele
         if isinstance(part, Slice):
             axes.append(_slice_axis(scope, axis, part))
             continue
-        fixed[axis.of] = _base_index(scope, axis, index_expr(part, axis.length))
+        fixed[axis.of] = _base_index(scope, axis, _extent(view.array, axis.of), index_expr(part, axis.length))
     chosen = View(view.array, tuple(axes), tuple(fixed), view.element, view.record)
     if axes or (view.ndim == 0 and not parts):
         return View(view.array, chosen.axes, tuple(None if f is None else scope.pin(f) for f in fixed), view.element, view.record)
     return Element(chosen, tuple(f for f in fixed if f is not None))
 
 
-def _base_index(scope: Scope, axis: Axis, index: Expr) -> Expr:
-    """A view's index as the base's. Outside a slice it becomes -1, which no array has, so that the access is caught."""
+def _base_index(scope: Scope, axis: Axis, extent: Expr, index: Expr) -> Expr:
+    """A view's index as the base's. Outside a slice it becomes one that the base lacks, so that the access is caught."""
     if axis.start is None:
         return index
     index = scope.pin(index)
-    inside = build.op("and", build.op("ge", index, integer(0)), build.op("lt", index, axis.length))
-    return build.op("select", inside, build.op("add", axis.start, build.op("mul", index, integer(axis.step))), integer(-1))
+    low, high = build.op("ge", index, integer(0)), build.op("lt", index, axis.length)
+    outside = build.op("select", low, extent, index)
+    position = build.op("add", axis.start, build.op("mul", index, integer(axis.step)))
+    return build.op("select", build.op("and", low, high), position, outside)
 
 
 def _slice_axis(scope: Scope, axis: Axis, part: Slice) -> Axis:
@@ -195,7 +206,14 @@ def _slice_axis(scope: Scope, axis: Axis, part: Slice) -> Axis:
     if axis.start is not None:
         start = scope.pin(build.op("add", axis.start, build.op("mul", start, integer(axis.step))))
         step *= axis.step
-    return Axis(axis.of, new_length, start, step)
+    return Axis(axis.of, new_length, start, step, _literal_extent(part, size))
+
+
+def _literal_extent(part: Slice, step: int) -> int | None:
+    """The number of elements that a slice names where its bounds are literals that count from the start; it may find fewer."""
+    low, high = (b.constant if isinstance(b, Scalar) else 0 if b is None else None for b in (part.lower, part.upper))
+    literal = isinstance(low, int) and isinstance(high, int) and part.upper is not None and 0 <= low and 0 <= high
+    return len(range(int(low or 0), int(high or 0), step)) if literal and part.step is None else None
 
 
 def field_view(view: View, name: str) -> View:
@@ -264,32 +282,6 @@ def store(scope: Scope, element: Element, value: Value, loc: Location) -> None:
         scope.emit(Store(view.array.name, index, expr, number, True, loc))
 
 
-def store_view(scope: Scope, view: View, value: Value, loc: Location) -> None:
-    """``array[slices] = value``: a loop over the selected elements, with NumPy's broadcasting of a scalar or an equal rank."""
-    if isinstance(value, View) and value.ndim > view.ndim:
-        raise KernelError(f"a {value.ndim}-d array cannot be stored into a {view.ndim}-d part")
-    counters: list[Var] = []
-    _loop(scope, view, value, counters, loc)
-
-
-def _loop(scope: Scope, view: View, value: Value, counters: list[Var], loc: Location) -> None:
-    if len(counters) == view.ndim:
-        element = select(scope, view, tuple(Scalar(Ref(c)) for c in counters))
-        item = value
-        if isinstance(value, View):
-            source = select(scope, value, tuple(Scalar(Ref(c)) for c in counters[view.ndim - value.ndim :]))
-            item = load(scope, source, loc) if isinstance(source, Element) else source
-        assert isinstance(element, Element) or view.ndim == 0
-        if isinstance(element, Element):
-            store(scope, element, item, loc)
-        return
-    counter = scope.temporary(int64, "i")
-    length = scope.pin(view.axes[len(counters)].length)
-    with scope.nested() as body:
-        _loop(scope, view, value, [*counters, counter], loc)
-    scope.emit(For(counter, integer(0), length, integer(1), tuple(body), loc))
-
-
 # ------------------------------------------------------------------------------------------------------------------------ attributes
 
 
@@ -328,5 +320,5 @@ def array_attribute(scope: Scope, view: View, name: str) -> Value:
 __all__ = [
     "IndexPart", "Slice", "array_attribute", "constant_array", "field_view", "index_expr", "load", "load_field", "rebuild", "select",
     "size", "store",
-    "store_view", "subscript", "whole",
+    "subscript", "whole",
 ]  # fmt: skip

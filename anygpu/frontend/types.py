@@ -59,12 +59,21 @@ class Tuple:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis of a view: element ``i`` lies at ``start + i*step`` along axis ``of`` of the base; ``length`` elements."""
+    """One axis of a view: element ``i`` lies at ``start + i*step`` along axis ``of`` of the base; ``length`` elements.
+
+    ``literal`` is the number of elements that the slice's literal bounds name, where they do.
+    """
 
     of: int
     length: Expr
     start: Expr | None = None
     step: int = 1
+    literal: int | None = None
+
+    @property
+    def known(self) -> int | None:
+        """The length, where the text of the kernel tells it."""
+        return int(self.length.value) if isinstance(self.length, Const) else self.literal
 
 
 @dataclass(frozen=True, slots=True)
