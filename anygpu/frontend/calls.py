@@ -12,12 +12,12 @@ from types import FunctionType, MethodType
 import numpy as np
 
 from anygpu.dtypes import DType, bool_, float64, from_numpy, int64
-from anygpu.frontend import copies, indexing, structures
+from anygpu.frontend import atomics, copies, indexing, structures
 from anygpu.frontend.arithmetic import explicit_cast, truth
 from anygpu.frontend.binding import NONE
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import wrap
-from anygpu.frontend.functions import FLOAT_WORDS, FUNCTIONS, conjugate, count
+from anygpu.frontend.functions import FLOAT_WORDS, FUNCTIONS, Written, conjugate, count
 from anygpu.frontend.inlining import inline
 from anygpu.frontend.parse import unwrap
 from anygpu.frontend.types import BoundMethod, Object, Scalar, Tuple, Value, View, describe
@@ -42,6 +42,8 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
         return _word(scope, word, args, kwargs, node)
     handler = FUNCTIONS.get(id(obj))
     if handler is not None:
+        if kwargs and isinstance(handler, Written):
+            return handler.call(scope, args, kwargs, node)
         if kwargs:
             raise KernelError(f"{getattr(obj, '__name__', obj)} takes no keyword arguments in a kernel")
         return handler(scope, args, node)
@@ -52,6 +54,8 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
         if dtype is bool_ and isinstance(args[0], Tuple):
             return Scalar(truth(scope, args[0]))
         return explicit_cast(args[0], dtype, f"{dtype}(...)")
+    if obj is isinstance and len(args) == 2 and not kwargs:
+        return structures.is_instance(args[0], args[1])
     if obj is dataclasses.replace and len(args) == 1 and isinstance(args[0], Tuple) and is_dataclass(args[0].cls):
         return structures.replaced(scope, args[0], kwargs)
     if isinstance(obj, MethodType) and isinstance(obj.__self__, type):
@@ -123,7 +127,7 @@ def _word(scope: Scope, word: str, args: Arguments, kwargs: dict[str, Value], no
     from anygpu.frontend import words
 
     if word.startswith("atomic."):
-        return words.atomic(scope, word.removeprefix("atomic."), args, node)
+        return atomics.atomic(scope, word.removeprefix("atomic."), args, node)
     if word in ("shared.array", "local.array"):
         return words.declare(scope, word.partition(".")[0], args, kwargs, node)
     handler = words.WORD_CALLS.get(word)

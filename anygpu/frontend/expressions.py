@@ -478,14 +478,28 @@ def _constant_text(scope: Scope, node: ast.JoinedStr) -> str:
             text.append(str(part.value))
             continue
         assert isinstance(part, ast.FormattedValue)
-        value = expression(scope, part.value)
-        constant = value.constant if isinstance(value, Scalar) else (value.value if isinstance(value, Object) else None)
+        constant = constant_piece(scope, part, expression(scope, part.value))
         if constant is None:
             raise KernelError(
                 "an f-string with run-time values can only be printed", "print(f'...') and print('...', value) work", part.value
             )
-        text.append(str(constant))
+        text.append(constant)
     return "".join(text)
+
+
+_CONVERSIONS: dict[int, Callable[[object], object]] = {-1: lambda v: v, ord("r"): repr, ord("s"): str, ord("a"): ascii}
+
+
+def constant_piece(scope: Scope, piece: ast.FormattedValue, value: Value) -> str | None:
+    """The text of ``{value!r:spec}`` in an f-string if the value is known at compile time."""
+    constant = value.constant if isinstance(value, Scalar) else value.value if isinstance(value, Object) else None
+    if constant is None and not isinstance(value, Object):
+        return None
+    specification = _constant_text(scope, piece.format_spec) if isinstance(piece.format_spec, ast.JoinedStr) else ""
+    try:
+        return format(_CONVERSIONS[piece.conversion](constant), specification)
+    except (ValueError, TypeError) as error:
+        raise KernelError(f"{describe(value)} cannot be formatted as '{specification}' ({error})", node=piece) from error
 
 
 def static_integer(value: Value, what: str) -> int:
@@ -498,4 +512,6 @@ def static_integer(value: Value, what: str) -> int:
     )
 
 
-__all__ = ["at", "attribute", "expression", "index_parts", "int64", "name_value", "operator_name", "static_integer", "wrap"]
+__all__ = [
+    "at", "attribute", "constant_piece", "expression", "index_parts", "int64", "name_value", "operator_name", "static_integer", "wrap",
+]  # fmt: skip

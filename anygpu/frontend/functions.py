@@ -6,12 +6,13 @@ import ast
 import builtins
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import is_dataclass
+from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 
-from anygpu.dtypes import bool_, complex128, float16, float32, float64, int32, int64
-from anygpu.frontend import arithmetic, integermath, iterating, structures
+from anygpu.dtypes import bfloat16, bool_, complex128, float16, float32, float64, int32, int64, uint8
+from anygpu.frontend import arithmetic, iterating, scalarmath, structures
 from anygpu.frontend.arithmetic import convert, convert_expr, explicit_cast, literal, real, truth
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.inlining import inline
@@ -291,18 +292,86 @@ def _hypotenuse(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     return Scalar(build.op("abs", total) if len(operands) == 1 else total, weak)
 
 
-def _gcd(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    count(args, 2, "gcd")
-    a, b = real(args[0], "gcd"), real(args[1], "gcd")
-    dtype, _ = arithmetic.common_dtype(a, b)
-    if not dtype.is_integer:
-        raise KernelError(f"gcd takes integers, not {describe(a)} and {describe(b)}")
-    return inline(scope, integermath.gcd, [Scalar(convert_expr(a, dtype)), Scalar(convert_expr(b, dtype))], {}, node)
+@dataclass(frozen=True)
+class Written:
+    """A function of ``scalarmath``, and how its positional arguments are converted: to one type of these kinds."""
+
+    function: Callable[..., object]
+    kinds: str
+    what: str
+
+    def call(self, scope: Scope, args: Arguments, kwargs: dict[str, Value], node: ast.AST) -> Value:
+        match self.kinds:
+            case "integer" | "int64":
+                values = [real(a, self.what) for a in args]
+                dtype = int64
+                for v in values if self.kinds == "integer" else ():
+                    dtype = v.dtype if v is values[0] else arithmetic.common_dtype(Scalar(build.constant(0, dtype)), v)[0]
+                if not dtype.is_integer or not all(v.dtype.is_integer for v in values):
+                    raise KernelError(f"{self.what} takes integers, not {' and '.join(map(describe, args))}")
+                args = [Scalar(convert_expr(v, dtype)) for v in values]
+            case "float" | "wide" | "float64":
+                if self.kinds == "wide" and any(real(a, self.what).dtype.is_half for a in args):
+                    raise KernelError(f"{self.what} takes float32 and float64, not {describe(args[0])}")
+                operands, _ = float_operands(args, self.what, self.kinds != "float64")
+                args = [Scalar(build.cast(o, float64) if self.kinds == "float64" else o) for o in operands]
+            case "number" if not real(args[0], self.what).dtype.is_float:
+                return args[0]
+        if self.function in (scalarmath.gcd, scalarmath.lcm) and len(args) > 2:
+            first = self.call(scope, args[:2], kwargs, node)
+            return self.call(scope, [first, *args[2:]], kwargs, node)
+        return inline(scope, self.function, args, kwargs, node)
+
+    def __call__(self, scope: Scope, args: Arguments, node: ast.AST) -> Value:
+        if not args:
+            raise KernelError(f"{self.what} takes arguments")
+        return self.call(scope, args, {}, node)
 
 
-def _isqrt(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    count(args, 1, "isqrt")
-    return inline(scope, integermath.isqrt, [Scalar(convert_expr(real(args[0], "isqrt"), int64))], {}, node)
+def _float_power(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    count(args, 2, "float_power")
+    if any(isinstance(a, Complex) for a in args):
+        return arithmetic.binary(scope, "pow", *(convert(a, complex128) for a in args))
+    x, y = (Scalar(convert_expr(real(a, "float_power"), float64)) for a in args)
+    return Scalar(build.op("pow", x.expr, y.expr))
+
+
+def _bitwise_count(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    """The one bits of the absolute value, as NumPy counts them: a uint8."""
+    count(args, 1, "bitwise_count")
+    value = real(args[0], "bitwise_count")
+    if not value.dtype.is_integer:
+        raise KernelError(f"bitwise_count takes an integer, not {describe(value)}")
+    size = build.op("abs", value.expr) if value.dtype.kind == "i" else value.expr
+    return Scalar(build.cast(build.op("popc", size), uint8))
+
+
+def _dist(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    count(args, 2, "dist")
+    p, q = (structures.elements(a, "dist() takes two tuples") for a in args)
+    if len(p) != len(q) or not p:
+        raise KernelError(f"dist() takes two points of the same number of coordinates, not {len(p)} and {len(q)}")
+    return _hypotenuse(scope, [arithmetic.binary(scope, "sub", a, b) for a, b in zip(p, q, strict=True)], node)
+
+
+def _limits(name: str) -> Handler:
+    """np.finfo and np.iinfo: what is known of a dtype when compiling."""
+
+    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+        count(args, 1, name)
+        dtype = args[0].dtype.numpy if isinstance(args[0], Scalar | Complex) else args[0].value if isinstance(args[0], Object) else None
+        try:
+            found = ml_dtypes.finfo(dtype) if dtype == bfloat16.numpy and name == "finfo" else getattr(np, name)(dtype)  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError) as error:
+            raise KernelError(f"np.{name} knows nothing of {describe(args[0])}", "finfo takes floats, iinfo integers") from error
+        return Object(found)
+
+    return handle
+
+
+def _logical_xor(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    count(args, 2, "logical_xor")
+    return Scalar(build.op("ne", truth(scope, args[0]), truth(scope, args[1])))
 
 
 def _fma_call(scope: Scope, args: Arguments, node: ast.AST) -> Value:
@@ -402,10 +471,10 @@ def _functions() -> dict[int, Handler]:
     for obj, handler in (
         (builtins.abs, _absolute), (np.abs, _absolute), (builtins.min, _python_extremum("min")), (builtins.max, _python_extremum("max")),
         (builtins.round, _round), (builtins.len, _length), (builtins.divmod, _divmod), (builtins.pow, _binary("pow")), (builtins.sum, _sum),
-        (builtins.all, _all_any("all")), (builtins.any, _all_any("any")), (builtins.isinstance, _isinstance), (builtins.complex, _complex),
+        (builtins.all, _all_any("all")), (builtins.any, _all_any("any")), (builtins.complex, _complex),
         (builtins.range, iterating.range_call), (builtins.enumerate, iterating.enumerate_call), (builtins.zip, iterating.zip_call),
         (builtins.reversed, iterating.reversed_call), (builtins.tuple, iterating.tuple_call),
-        (math.log, _logarithm), (math.hypot, _hypotenuse), (math.gcd, _gcd), (math.isqrt, _isqrt), (math.modf, _modf), (math.frexp, _frexp),
+        (math.log, _logarithm), (math.hypot, _hypotenuse), (math.modf, _modf), (math.frexp, _frexp),
         (math.ldexp, _ldexp), (np.ldexp, _ldexp), (np.modf, _modf), (np.frexp, _frexp), (np.where, _select), (np.clip, _clip),
         (np.sign, _sign),
         (math.degrees, _scaled(180.0 / math.pi)), (math.radians, _scaled(math.pi / 180.0)), (np.degrees, _scaled(180.0 / math.pi)),
@@ -413,24 +482,23 @@ def _functions() -> dict[int, Handler]:
         (np.conjugate, lambda s, a, n: conjugate(a[0])), (np.angle, _angle), (np.real, _part("real")), (np.imag, _part("imag")),
         (np.square, lambda s, a, n: arithmetic.binary(s, "mul", p := s.pin_value(a[0]), p)),
         (np.reciprocal, lambda s, a, n: arithmetic.binary(s, "div", literal(1.0), a[0])),
+        (np.divmod, _divmod), (np.float_power, _float_power), (np.bitwise_count, _bitwise_count), (math.dist, _dist),
+        (np.finfo, _limits("finfo")), (np.iinfo, _limits("iinfo")), (np.logical_xor, _logical_xor),
+        (math.gcd, Written(scalarmath.gcd, "integer", "gcd")), (np.gcd, Written(scalarmath.gcd, "integer", "gcd")),
+        (math.lcm, Written(scalarmath.lcm, "integer", "lcm")), (np.lcm, Written(scalarmath.lcm, "integer", "lcm")),
+        (math.isqrt, Written(scalarmath.isqrt, "int64", "isqrt")), (math.factorial, Written(scalarmath.factorial, "int64", "factorial")),
+        (math.comb, Written(scalarmath.comb, "int64", "comb")), (math.ulp, Written(scalarmath.ulp, "float64", "ulp")),
+        (np.spacing, Written(scalarmath.spacing, "wide", "spacing")), (math.isclose, Written(scalarmath.isclose, "float64", "isclose")),
+        (np.logaddexp, Written(scalarmath.logaddexp, "float", "logaddexp")),
+        (np.heaviside, Written(scalarmath.heaviside, "float", "heaviside")),
+        (np.isposinf, Written(scalarmath.isposinf, "float", "isposinf")),
+        (np.isneginf, Written(scalarmath.isneginf, "float", "isneginf")),
+        (np.nan_to_num, Written(scalarmath.nan_to_num, "number", "nan_to_num")), (math.prod, Written(scalarmath.prod, "", "prod")),
     ):  # fmt: skip
         add(obj, handler)
     if hasattr(math, "fma"):
         add(math.fma, _fma_call)
     return table
-
-
-def _isinstance(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    """Of structures, whose class is known: a number has only a dtype."""
-    count(args, 2, "isinstance")
-    value, wanted = args
-    classes = [v.value for v in (wanted.items if isinstance(wanted, Tuple) else (wanted,)) if isinstance(v, Object)]
-    if not isinstance(value, Tuple) or not all(isinstance(c, type) for c in classes):
-        structure = any(isinstance(c, type) and (is_dataclass(c) or issubclass(c, tuple)) for c in classes)
-        if structure and not isinstance(value, Tuple):
-            return Scalar(Const(False, bool_))
-        raise KernelError("isinstance() tells structures apart in a kernel", "compare x.dtype for numbers")
-    return Scalar(Const(issubclass(value.cls or tuple, tuple(c for c in classes if isinstance(c, type))), bool_))
 
 
 def _logical(name: str) -> Handler:

@@ -7,31 +7,54 @@ import ast
 from anygpu.frontend import structures
 from anygpu.frontend.binding import NONE
 from anygpu.frontend.context import KernelError, Scope
-from anygpu.frontend.expressions import expression
+from anygpu.frontend.expressions import constant_piece, expression
 from anygpu.frontend.types import Complex, Object, Scalar, Tuple, Value, describe
 from anygpu.ir.kernel import Expr, Print
 
 
 def print_call(scope: Scope, node: ast.Call) -> Value:
-    """``print(...)`` of strings, f-strings and values, separated by spaces."""
-    if node.keywords:
-        raise KernelError("print() takes no keyword arguments in a kernel", node=node)
+    """``print(...)`` of strings, f-strings and values, with ``sep`` between them; each call of a work-item is a line."""
+    given = {k.arg: _text(scope, k) for k in node.keywords}
+    separator, end = given.pop("sep", " "), given.pop("end", "\n")
+    if given:
+        raise KernelError(f"print() takes sep and end in a kernel, not {', '.join(map(str, given))}", node=node)
+    if not end.endswith("\n"):
+        raise KernelError("the end of a print in a kernel is the end of a line", "print all of the line in one call", node)
     parts: list[str | Expr] = []
     for n, arg in enumerate(node.args):
         if n:
-            parts.append(" ")
+            parts.append(separator)
         if isinstance(arg, ast.JoinedStr):
             for piece in arg.values:
                 if isinstance(piece, ast.Constant):
                     parts.append(str(piece.value))
                 elif isinstance(piece, ast.FormattedValue):
-                    if piece.format_spec is not None or piece.conversion != -1:
-                        raise KernelError("format specifications are not part of the kernel language", "print the plain value", piece)
-                    _print_value(scope, expression(scope, piece.value), parts, piece.value)
+                    value = expression(scope, piece.value)
+                    if piece.format_spec is None and piece.conversion == -1:
+                        _print_value(scope, value, parts, piece.value)
+                        continue
+                    constant = constant_piece(scope, piece, value)
+                    if constant is None:
+                        raise KernelError("only constants have format specifications in a kernel", "print the plain value", piece)
+                    parts.append(constant)
         else:
             _print_value(scope, expression(scope, arg), parts, arg)
+    if end != "\n":
+        parts.append(end[:-1])
     scope.emit(Print(tuple(parts), scope.locate(node)))
     return NONE
+
+
+def _text(scope: Scope, keyword: ast.keyword) -> str:
+    """A string constant of ``sep`` or ``end``; None is the default."""
+    value = expression(scope, keyword.value)
+    match value:
+        case Object(value=str() as text):
+            return text
+        case Object(value=None):
+            return "\n" if keyword.arg == "end" else " "
+        case _:
+            raise KernelError(f"{keyword.arg}= of a print must be a constant string, not {describe(value)}", node=keyword.value)
 
 
 def _print_value(scope: Scope, value: Value, parts: list[str | Expr], node: ast.AST) -> None:

@@ -101,6 +101,17 @@ def unary(scope: Scope, name: str, a: Value) -> Value | None:
     return invoke(scope, a, f"__{_DUNDER[name]}__", [])
 
 
+def is_instance(value: Value, wanted: Value) -> Value:
+    """``isinstance(value, wanted)`` of structures, whose class is known: a number has only a dtype."""
+    classes = [v.value for v in (wanted.items if isinstance(wanted, Tuple) else (wanted,)) if isinstance(v, Object)]
+    if not isinstance(value, Tuple) or not all(isinstance(c, type) for c in classes):
+        structure = any(isinstance(c, type) and (is_dataclass(c) or issubclass(c, tuple)) for c in classes)
+        if structure and not isinstance(value, Tuple):
+            return Scalar(Const(False, bool_))
+        raise KernelError("isinstance() tells structures apart in a kernel", "compare x.dtype for numbers")
+    return Scalar(Const(issubclass(value.cls or tuple, tuple(c for c in classes if isinstance(c, type))), bool_))
+
+
 # ------------------------------------------------------------------------------------------------------------------- tuples and not
 
 
@@ -251,6 +262,17 @@ def replaced(scope: Scope, value: Tuple, kwargs: dict[str, Value]) -> Value:
 
 
 __all__ = [
-    "class_method", "compared_fields", "construct", "elements", "in_place", "invoke", "is_sequence", "operator", "replaced",
-    "truth", "unary", "user_method",
+    "class_method",
+    "compared_fields",
+    "construct",
+    "elements",
+    "in_place",
+    "invoke",
+    "is_instance",
+    "is_sequence",
+    "operator",
+    "replaced",
+    "truth",
+    "unary",
+    "user_method",
 ]  # fmt: skip

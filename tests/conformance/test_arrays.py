@@ -8,6 +8,9 @@ import pytest
 import anygpu as ag
 from anygpu.dtypes import DTYPES
 from anygpu.errors import ArgumentError, KernelIndexError, ReadOnlyError
+from anygpu.frontend.atomics import atomic_operation, unsupported_reason
+from anygpu.frontend.context import KernelError
+from anygpu.ir.ops import ATOMICS
 
 from .harness import Grid, Range, assert_same, check, special_values
 
@@ -457,3 +460,37 @@ def test_arrays_without_axes_are_numbers_in_arithmetic():
 
     found = check(use, Grid(1, 1), np.array(3.0), np.zeros(1)).args
     assert found[1][0] == 6.0
+
+
+# ----------------------------------------------------------------------------------------------------- atomics of every kind of dtype
+
+
+@pytest.mark.parametrize(
+    ("op", "ufunc"), [("add", np.add), ("min", np.minimum), ("max", np.maximum), ("nanmin", np.fmin), ("nanmax", np.fmax)]
+)
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint32, np.int64])
+def test_atomics_mean_what_numpys_function_means(op, ufunc, dtype):
+    word = getattr(ag.atomic, op)
+
+    @ag.kernel
+    def use(x, v, old):
+        i = ag.grid(1)
+        old[i] = word(x, i % 4, v[i])
+
+    x, v = np.array([0, 1, 1, 0]).astype(dtype), np.resize([1, 0, 0, 1, 3, 7], 32).astype(dtype)
+    found = check(use, Grid(1, 32), x, v, np.zeros(32, dtype)).args
+    wanted, olds = x.copy(), []
+    for i in range(32):
+        olds.append(wanted[i % 4])
+        wanted[i % 4] = ufunc(wanted[i % 4], v[i])
+    assert_same(found[0], wanted)
+    assert_same(found[2], np.array(olds, dtype))
+
+
+@pytest.mark.parametrize("op", ATOMICS)
+@pytest.mark.parametrize("name", DTYPES)
+def test_every_atomic_of_every_dtype_is_there_or_has_a_reason(op, name):
+    try:
+        assert atomic_operation(op, DTYPES[name]) in ATOMICS
+    except KernelError as error:
+        assert error.hint == unsupported_reason(op, DTYPES[name]) != ""
