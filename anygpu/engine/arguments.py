@@ -132,6 +132,8 @@ def describe(value: object, name: str, copies: Copies | None = None) -> Argument
             return _array(value, name, copies)
         case enum.Enum() if not isinstance(value, int | float):
             return Argument(ConstantType(value), [])
+        case np.generic():  # before float and complex, of which float64 and complex128 are: a NumPy scalar is never weak
+            return _numpy_scalar(value, name)
         case bool():
             return Argument(ScalarType(bool_), [value])
         case int():
@@ -140,13 +142,11 @@ def describe(value: object, name: str, copies: Copies | None = None) -> Argument
             return Argument(ScalarType(float64, weak=True), [float(value)])
         case complex():
             return Argument(ScalarType(complex128, weak=True), [value.real, value.imag])
-        case np.generic():
-            return _numpy_scalar(value, name)
         case None | str() | type() | np.dtype() | types.FunctionType() | types.ModuleType() | types.BuiltinFunctionType():
             return Argument(ConstantType(value), [])
         case tuple():
             names = tuple(getattr(value, "_fields", ()))
-            return _structure(list(value), type(value) if names else None, names, name, copies)
+            return _structure(list(tuple.__iter__(value)), type(value) if names else None, names, name, copies)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = tuple(f.name for f in dataclasses.fields(value))
         return _structure([getattr(value, n) for n in names], type(value), names, name, copies)

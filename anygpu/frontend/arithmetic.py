@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from anygpu.dtypes import DType, bool_, complex_of, float64, int32, int64, promote, promote_weak, uint64
+from anygpu.frontend import structures
 from anygpu.frontend.context import KernelError, Scope
-from anygpu.frontend.types import Complex, Object, Scalar, Tuple, Value, View, describe
+from anygpu.frontend.types import Complex, Element, Object, Scalar, Tuple, Value, View, describe
 from anygpu.ir import build
 from anygpu.ir.kernel import Const, Expr
 
@@ -108,15 +109,15 @@ def common_dtype(a: Number, b: Number) -> tuple[DType, bool]:
     return promote(a.dtype, b.dtype), False
 
 
-def truth(value: Value) -> Expr:
+def truth(scope: Scope, value: Value) -> Expr:
     """``bool(value)`` as an expression."""
     match value:
         case Scalar() | Complex():
             converted = convert(value, bool_)
             assert isinstance(converted, Scalar)
             return converted.expr
-        case Tuple(items=items):
-            return Const(bool(items), bool_)
+        case Tuple():
+            return structures.truth(scope, value)
         case Object(value=obj):
             return Const(bool(obj), bool_)
     hint = "compare its elements; x.size > 0 says whether it has any" if isinstance(value, View) else ""
@@ -128,8 +129,13 @@ def truth(value: Value) -> Expr:
 
 def binary(scope: Scope, name: str, a: Value, b: Value) -> Value:
     """``a <name> b`` for every arithmetic, bitwise and comparison operator."""
-    if isinstance(a, Tuple) and isinstance(b, Tuple):
-        return _tuples(scope, name, a, b)
+    a, b = _number_of(scope, a), _number_of(scope, b)
+    if isinstance(a, Tuple) or isinstance(b, Tuple):
+        found = structures.operator(scope, name, a, b)
+        if found is not None:
+            return found
+        if isinstance(a, Tuple) and isinstance(b, Tuple):
+            return _tuples(scope, name, a, b)
     if not isinstance(a, Scalar | Complex) or not isinstance(b, Scalar | Complex):
         if name in ("eq", "ne") and isinstance(a, Object) and isinstance(b, Object):
             return Scalar(Const((a.value == b.value) == (name == "eq"), bool_))
@@ -161,6 +167,15 @@ def binary(scope: Scope, name: str, a: Value, b: Value) -> Value:
             raise unsupported(name, a, b, "write the loop over the shared axis: a kernel works on scalars")
     dtype = int64 if dtype is bool_ else dtype
     return Scalar(build.op(name, convert_expr(a, dtype), convert_expr(b, dtype)), weak)
+
+
+def _number_of(scope: Scope, value: Value) -> Value:
+    """The element of an array without axes, which is a number for every operator."""
+    if not isinstance(value, View) or value.ndim or value.record is not None:
+        return value
+    from anygpu.frontend.indexing import load
+
+    return load(scope, Element(value, tuple(f for f in value.fixed if f is not None)), scope.source.location)
 
 
 def unsupported(name: str, a: Value, b: Value, hint: str = "") -> KernelError:
@@ -224,16 +239,27 @@ def _compare_mixed_signs(scope: Scope, name: str, a: Scalar, b: Scalar) -> Scala
 
 
 def _tuples(scope: Scope, name: str, a: Tuple, b: Tuple) -> Value:
-    if name == "add":
+    """What Python generates: tuples are joined and compared, and dataclasses compared by their fields."""
+    if name == "add" and structures.is_sequence(a) and structures.is_sequence(b):
         return Tuple(a.items + b.items)
     if name in ("eq", "ne"):
-        if len(a.items) != len(b.items):
+        pairs = structures.compared_fields(a, b)
+        if pairs is None:
             return Scalar(Const(name == "ne", bool_))
         same: Expr = Const(True, bool_)
-        for x, y in zip(a.items, b.items, strict=True):
-            same = build.op("and", same, truth(binary(scope, "eq", x, y)))
+        for x, y in pairs:
+            same = build.op("and", same, truth(scope, binary(scope, "eq", x, y)))
         return Scalar(same if name == "eq" else build.op("not", same))
-    raise unsupported(name, a, b)
+    pairs = structures.compared_fields(a, b, ordered=True) if name in COMPARISONS else None
+    if pairs is None:
+        raise unsupported(name, a, b)
+    # the first pair that differs decides; without one the shorter is the lesser
+    sizes = len(a.items) - len(b.items) if structures.is_sequence(a) else 0
+    result: Expr = Const({"lt": sizes < 0, "le": sizes <= 0, "gt": sizes > 0, "ge": sizes >= 0}[name], bool_)
+    for x, y in reversed(pairs):
+        equal, decided = (scope.pin(truth(scope, binary(scope, op, x, y))) for op in ("eq", name))
+        result = build.op("select", equal, scope.pin(result), decided)
+    return Scalar(result)
 
 
 def power(scope: Scope, a: Scalar, b: Scalar) -> Scalar:
@@ -287,8 +313,9 @@ def _integer_power(scope: Scope, base: Expr, exponent: Expr, dtype: DType) -> Ex
 
 def unary(scope: Scope, name: str, a: Value) -> Value:
     """``-a``, ``+a``, ``~a`` and ``not a``."""
+    a = _number_of(scope, a)
     if name == "not":
-        return Scalar(build.op("not", truth(a)))
+        return Scalar(build.op("not", truth(scope, a)))
     if isinstance(a, Complex):
         if name == "neg":
             return Complex(build.op("neg", a.real), build.op("neg", a.imag), a.weak)
@@ -304,6 +331,9 @@ def unary(scope: Scope, name: str, a: Value) -> Value:
             return Scalar(build.op("not", a.expr))
         operand = build.cast(a.expr, int64) if a.dtype is bool_ else a.expr
         return Scalar(operand if name == "pos" else build.op("neg", operand), a.weak)
+    found = structures.unary(scope, name, a)
+    if found is not None:
+        return found
     symbol = {"neg": "-", "pos": "+", "invert": "~"}[name]
     raise KernelError(f"unary {symbol} is not defined for {describe(a)}")
 

@@ -1,41 +1,39 @@
-"""Calls in kernels: the vocabulary, ``math`` and NumPy functions, dtypes, structures, and the user's own functions, inlined."""
+"""Calls in kernels: the vocabulary, functions of the table, dtypes, structures, and the user's own functions, inlined."""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import enum
-import inspect
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import fields as dataclass_fields
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import is_dataclass
-from types import FunctionType
+from types import FunctionType, MethodType
 
 import numpy as np
 
-from anygpu.dtypes import DType, bool_, float16, float32, float64, from_numpy, int32, int64, uint32
-from anygpu.frontend import arithmetic, indexing
-from anygpu.frontend.arithmetic import convert, convert_expr, explicit_cast, literal, real, truth
+from anygpu.dtypes import DType, bool_, float64, from_numpy, int64
+from anygpu.frontend import atomics, copies, indexing, structures
+from anygpu.frontend.arithmetic import explicit_cast, truth
+from anygpu.frontend.binding import NONE
 from anygpu.frontend.context import KernelError, Scope
-from anygpu.frontend.expressions import at, expression, static_integer, wrap
+from anygpu.frontend.expressions import wrap
+from anygpu.frontend.functions import FLOAT_WORDS, FUNCTIONS, Written, conjugate, count
+from anygpu.frontend.inlining import inline
 from anygpu.frontend.parse import unwrap
-from anygpu.frontend.types import BoundMethod, Complex, Element, Iteration, Object, Scalar, Tuple, Value, View, describe
+from anygpu.frontend.types import BoundMethod, Object, Scalar, Tuple, Value, View, describe
 from anygpu.frontend.vocabulary import word_of
-from anygpu.ir import build
-from anygpu.ir.build import integer
-from anygpu.ir.kernel import Array, Atomic, Barrier, Const, Expr, Fence, Print, Ref, Special, Var, WarpOp
-from anygpu.ir.ops import ATOMICS
+from anygpu.ir.kernel import Barrier
 
 Arguments = Sequence[Value]
-Handler = Callable[[Scope, Arguments, ast.AST], Value]
-NONE = Object(None)
 
 
 def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value], node: ast.AST) -> Value:
     """``function(*args, **kwargs)``."""
     if isinstance(function, BoundMethod):
         return _method(scope, function, args, kwargs, node)
+    method = structures.user_method(function, "__call__")
+    if method is not None:
+        return inline(scope, method, [function, *args], kwargs, node)
     if not isinstance(function, Object):
         raise KernelError(f"{describe(function)} cannot be called")
     obj = function.value
@@ -44,6 +42,8 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
         return _word(scope, word, args, kwargs, node)
     handler = FUNCTIONS.get(id(obj))
     if handler is not None:
+        if kwargs and isinstance(handler, Written):
+            return handler.call(scope, args, kwargs, node)
         if kwargs:
             raise KernelError(f"{getattr(obj, '__name__', obj)} takes no keyword arguments in a kernel")
         return handler(scope, args, node)
@@ -51,19 +51,28 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
     if dtype is not None:
         if len(args) != 1 or kwargs:
             raise KernelError(f"{dtype}(...) takes one argument, not {len(args) + len(kwargs)}")
+        if dtype is bool_ and isinstance(args[0], Tuple):
+            return Scalar(truth(scope, args[0]))
         return explicit_cast(args[0], dtype, f"{dtype}(...)")
+    if obj is isinstance and len(args) == 2 and not kwargs:
+        return structures.is_instance(args[0], args[1])
+    if obj is dataclasses.replace and len(args) == 1 and isinstance(args[0], Tuple) and is_dataclass(args[0].cls):
+        return structures.replaced(scope, args[0], kwargs)
+    if isinstance(obj, MethodType) and isinstance(obj.__self__, type):
+        return inline(scope, obj.__func__, [Object(obj.__self__), *args], kwargs, node)
     if isinstance(obj, type):
-        return _construct(scope, obj, args, kwargs)
+        return structures.construct(scope, obj, args, kwargs)
     plain = unwrap(obj)
     module = getattr(obj, "__module__", "") or ""
-    if isinstance(plain, FunctionType) and not module.startswith("numpy"):
+    of_numpy = module.partition(".")[0] == "numpy"
+    if isinstance(plain, FunctionType) and not of_numpy:
         return inline(scope, plain, args, kwargs, node)
     name = getattr(obj, "__name__", repr(obj))
-    hint = (
-        "NumPy functions that make or reduce arrays are not part of the kernel language: write the loop"
-        if module.startswith("numpy")
-        else ""
-    )
+    hint = ""
+    if of_numpy:
+        hint = "NumPy functions that make or reduce arrays are not part of the kernel language: write the loop"
+    elif hasattr(obj, "__wrapped__"):
+        hint = f"its decorator makes a {type(obj).__name__} of it: call a plain function"
     raise KernelError(f"'{module + '.' if module else ''}{name}' cannot be called in a kernel", hint)
 
 
@@ -93,20 +102,12 @@ def as_dtype(obj: object) -> DType | None:
     return None
 
 
-# ------------------------------------------------------------------------------------------------------------ the user's own functions
-
-
-def inline(scope: Scope, function: Callable[..., object], args: Arguments, kwargs: dict[str, Value], node: ast.AST | None) -> Value:
-    """The body of a plain function in place of its call."""
-    from anygpu.frontend.statements import lower_inlined
-
-    if not isinstance(function, FunctionType):
-        raise KernelError(f"{type(function).__name__} {function!r} has no Python source to compile", "write it as a plain function")
-    return lower_inlined(scope, function, args, kwargs, node)
-
-
 def _method(scope: Scope, method: BoundMethod, args: Arguments, kwargs: dict[str, Value], node: ast.AST) -> Value:
     owner = method.owner
+    if method.name == "_replace" and isinstance(owner, Tuple):
+        if args:
+            raise KernelError("_replace() takes fields by name only")
+        return structures.replaced(scope, owner, kwargs)
     if isinstance(method.function, FunctionType):
         return inline(scope, method.function, [owner, *args], kwargs, node)
     if method.name == "conjugate":
@@ -117,468 +118,16 @@ def _method(scope: Scope, method: BoundMethod, args: Arguments, kwargs: dict[str
     if isinstance(owner, View) and method.name == "item":
         return indexing.subscript(scope, owner, tuple(args), scope.locate(node), lambda obj: wrap(scope, obj))
     if isinstance(owner, View) and method.name == "fill" and len(args) == 1:
-        indexing.store_view(scope, owner, args[0], scope.locate(node))
+        copies.store_view(scope, owner, args[0], scope.locate(node))
         return NONE
     raise KernelError(f"method '{method.name}' of {describe(owner)} is not part of the kernel language")
-
-
-def _construct(scope: Scope, cls: type, args: Arguments, kwargs: dict[str, Value]) -> Value:
-    """An instance of a NamedTuple or dataclass."""
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names, defaults = tuple(cls._fields), dict(cls._field_defaults)  # type: ignore[attr-defined]
-    elif is_dataclass(cls):
-        if hasattr(cls, "__post_init__"):
-            raise KernelError(
-                f"dataclass {cls.__name__} has a __post_init__, which kernels cannot run", "move it into a function that makes the instance"
-            )
-        names = tuple(f.name for f in dataclass_fields(cls))
-        defaults = {f.name: f.default for f in dataclass_fields(cls) if f.default is not f.default_factory and not _is_missing(f.default)}
-    else:
-        raise KernelError(f"class '{cls.__name__}' cannot be used in a kernel", "structures are NamedTuples and dataclasses")
-    values = dict(zip(names, args, strict=False))
-    for name, value in kwargs.items():
-        if name not in names or name in values:
-            raise KernelError(f"{cls.__name__}() got an unexpected or repeated argument '{name}'", f"its fields are {', '.join(names)}")
-        values[name] = value
-    for name in names:
-        if name not in values:
-            if name not in defaults:
-                raise KernelError(f"{cls.__name__}() misses the field '{name}'", f"its fields are {', '.join(names)}")
-            values[name] = wrap(scope, defaults[name])
-    if len(args) > len(names):
-        raise KernelError(f"{cls.__name__}() takes {len(names)} fields, not {len(args)}")
-    return Tuple(tuple(scope.pin_value(values[n]) for n in names), cls, names)
-
-
-def _is_missing(value: object) -> bool:
-    from dataclasses import MISSING
-
-    return value is MISSING
-
-
-# ------------------------------------------------------------------------------------------------------------------ scalar functions
-
-
-def conjugate(value: Value) -> Value:
-    if isinstance(value, Complex):
-        return Complex(value.real, build.op("neg", value.imag), value.weak)
-    return real(value, "conjugate")
-
-
-def float_operands(args: Arguments, what: str, numpy: bool) -> tuple[list[Expr], bool]:
-    """Arguments of a function of floats, in one float dtype. Integers become float64, or what NumPy's ufunc would take."""
-    values = [real(a, what) for a in args]
-    dtype, weak = values[0].dtype, values[0].weak
-    for v in values[1:]:
-        dtype, weak = arithmetic.common_dtype(Scalar(build.constant(0, dtype), weak), v)
-    if not dtype.is_float:
-        small = {8: float16, 16: float32}.get(dtype.bits, float64)
-        dtype = small if numpy and not weak else float64
-    return [convert_expr(v, dtype) for v in values], weak
-
-
-def _float_function(op: str, what: str, arity: int, numpy: bool) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, arity, what)
-        if isinstance(args[0], Complex) and numpy:
-            from anygpu.frontend.complexmath import complex_function
-
-            return complex_function(scope, op, args[0])
-        operands, weak = float_operands(args, what, numpy)
-        return Scalar(build.op(op, *operands), weak)
-
-    return handle
-
-
-def _count(args: Arguments, arity: int, what: str) -> None:
-    if len(args) != arity:
-        raise KernelError(f"{what} takes {arity} argument{'s' if arity != 1 else ''}, not {len(args)}")
-
-
-def _rounding(op: str, what: str) -> Handler:
-    """math.floor and its like: an int64, as in Python."""
-
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 1, what)
-        value = real(args[0], what)
-        if not value.dtype.is_float:
-            return Scalar(build.cast(value.expr, int64), value.weak)
-        return Scalar(build.cast(build.op(op, value.expr), int64))
-
-    return handle
-
-
-def _numpy_rounding(op: str, what: str) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 1, what)
-        value = real(args[0], what)
-        return Scalar(build.op(op, value.expr), value.weak) if value.dtype.is_float else value
-
-    return handle
-
-
-def _predicate(op: str, what: str, otherwise: bool) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 1, what)
-        if isinstance(args[0], Complex):
-            join = "and" if op == "isfinite" else "or"
-            return Scalar(build.op(join, build.op(op, args[0].real), build.op(op, args[0].imag)))
-        value = real(args[0], what)
-        if op == "signbit" and value.dtype.kind == "i":
-            return Scalar(build.op("lt", value.expr, build.constant(0, value.dtype)))
-        return Scalar(build.op(op, value.expr) if value.dtype.is_float else Const(otherwise, bool_))
-
-    return handle
-
-
-def _binary(name: str) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 2, name)
-        return arithmetic.binary(scope, name, args[0], args[1])
-
-    return handle
-
-
-def _unary(name: str) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 1, name)
-        return arithmetic.unary(scope, name, args[0])
-
-    return handle
-
-
-def _extremum(op: str, what: str) -> Handler:
-    """np.minimum and its like, whose operation spreads or ignores NaN."""
-
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 2, what)
-        a, b = real(args[0], what), real(args[1], what)
-        dtype, weak = arithmetic.common_dtype(a, b)
-        name = op if dtype.is_float else {"fmin": "minimum", "fmax": "maximum"}.get(op, op)
-        return Scalar(build.op(name, convert_expr(a, dtype), convert_expr(b, dtype)), weak)
-
-    return handle
-
-
-def _python_extremum(name: str) -> Handler:
-    """The builtins min and max: the first of several that none is less (greater) than."""
-
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        items = list(args[0].items) if len(args) == 1 and isinstance(args[0], Tuple) else list(args)
-        if len(items) < 2 and not (len(args) == 1 and items and isinstance(args[0], Tuple)):
-            raise KernelError(f"{name}() takes two or more numbers, or a tuple of them")
-        values = [real(v, name) for v in items]
-        best = values[0]
-        for value in values[1:]:
-            dtype, weak = arithmetic.common_dtype(best, value)
-            if weak and best.constant is not None and value.constant is not None:
-                best = literal((min if name == "min" else max)(best.constant, value.constant))  # type: ignore[assignment]
-                continue
-            a, b = scope.pin(convert_expr(best, dtype)), scope.pin(convert_expr(value, dtype))
-            if not dtype.is_float:
-                best = Scalar(build.op("minimum" if name == "min" else "maximum", a, b), weak)
-            else:
-                best = Scalar(build.op("select", build.op("lt" if name == "min" else "gt", b, a), b, a), weak)
-        return best
-
-    return handle
-
-
-def _absolute(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "abs")
-    value = args[0]
-    if isinstance(value, Complex):
-        return Scalar(build.op("hypot", value.real, value.imag))
-    given = real(value, "abs")
-    constant = given.constant
-    if given.weak and isinstance(constant, int):
-        return literal(abs(constant))
-    if given.dtype.kind in "bu":
-        return Scalar(build.cast(given.expr, int64)) if given.dtype is bool_ else given
-    return Scalar(build.op("abs", given.expr), given.weak)
-
-
-def _round(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if len(args) != 1:
-        raise KernelError("round() takes one argument in a kernel", "scale, round and scale back instead")
-    return _rounding("rint", "round")(scope, args, node)
-
-
-def _length(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "len")
-    match args[0]:
-        case Tuple(items=items):
-            return literal(len(items))
-        case View(axes=axes) if axes:
-            return Scalar(axes[0].length)
-    raise KernelError(f"{describe(args[0])} has no len()")
-
-
-def _divmod(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 2, "divmod")
-    a, b = scope.pin_value(args[0]), scope.pin_value(args[1])
-    return Tuple((arithmetic.binary(scope, "floordiv", a, b), arithmetic.binary(scope, "mod", a, b)))
-
-
-def _sum(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if not args or not isinstance(args[0], Tuple):
-        raise KernelError("sum() takes a tuple in a kernel", "write a loop to add up an array")
-    total: Value = args[1] if len(args) > 1 else literal(0)
-    for item in args[0].items:
-        total = arithmetic.binary(scope, "add", total, item)
-    return total
-
-
-def _all_any(name: str) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        if len(args) != 1 or not isinstance(args[0], Tuple):
-            raise KernelError(f"{name}() takes a tuple in a kernel")
-        result: Expr = Const(name == "all", bool_)
-        for item in args[0].items:
-            result = build.op("and" if name == "all" else "or", result, truth(item))
-        return Scalar(result)
-
-    return handle
-
-
-def _select(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 3, "select")
-    condition = truth(args[0])
-    if isinstance(args[1], Complex) or isinstance(args[2], Complex):
-        a, b = arithmetic.number(args[1], "select"), arithmetic.number(args[2], "select")
-        dtype, _ = arithmetic.common_dtype(a, b)
-        x, y = convert(a, dtype), convert(b, dtype)
-        assert isinstance(x, Complex) and isinstance(y, Complex)
-        pinned = scope.pin(condition)
-        return Complex(build.op("select", pinned, x.real, y.real), build.op("select", pinned, x.imag, y.imag))
-    first, second = real(args[1], "select"), real(args[2], "select")
-    dtype, weak = arithmetic.common_dtype(first, second)
-    return Scalar(build.op("select", condition, convert_expr(first, dtype), convert_expr(second, dtype)), weak)
-
-
-def _clip(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 3, "clip")
-    return _extremum("minimum", "clip")(scope, [_extremum("maximum", "clip")(scope, args[:2], node), args[2]], node)
-
-
-def _sign(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "sign")
-    value = real(args[0], "sign")
-    x, zero, one = scope.pin(value.expr), build.constant(0, value.dtype), build.constant(1, value.dtype)
-    if value.dtype.kind in "ub":
-        return Scalar(build.op("select", build.truth(x), one, zero))
-    minus = build.constant(-1, value.dtype)
-    inner = build.op(
-        "select", build.op("lt", x, zero), minus, build.op("select", build.op("eq", x, zero), zero, x) if value.dtype.is_float else zero
-    )
-    return Scalar(build.op("select", build.op("gt", x, zero), one, inner), value.weak)
-
-
-def _scaled(factor: float) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 1, "the conversion of angles")
-        (x,), weak = float_operands(args, "the conversion of angles", False)
-        return Scalar(build.op("mul", x, build.constant(factor, x.dtype)), weak)
-
-    return handle
-
-
-def _modf(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "modf")
-    (x,), _ = float_operands(args, "modf", False)
-    x = scope.pin(x)
-    whole = scope.pin(build.op("trunc", x))
-    fraction = build.op("select", build.op("isinf", x), build.constant(0.0, x.dtype), build.op("sub", x, whole))
-    return Tuple((Scalar(scope.pin(build.op("copysign", fraction, x))), Scalar(whole)))
-
-
-def _frexp(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "frexp")
-    (x,), _ = float_operands(args, "frexp", False)
-    x = scope.pin(x)
-    return Tuple((Scalar(scope.pin(build.op("frexp_mantissa", x))), Scalar(scope.pin(build.op("frexp_exponent", x)))))
-
-
-def _ldexp(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 2, "ldexp")
-    (x,), weak = float_operands(args[:1], "ldexp", False)
-    exponent = real(args[1], "ldexp")
-    if not exponent.dtype.is_integer:
-        raise KernelError(f"ldexp takes an integer exponent, not {describe(exponent)}")
-    low, high = build.constant(-5000, exponent.dtype), build.constant(5000, exponent.dtype)
-    wide = exponent.expr if exponent.dtype.bits <= 16 else build.op("minimum", build.op("maximum", exponent.expr, low), high)
-    if exponent.dtype.kind == "u" and exponent.dtype.bits > 16:
-        wide = build.op("minimum", exponent.expr, high)
-    return Scalar(build.op("ldexp", x, build.cast(wide, int32)), weak)
-
-
-def _hypotenuse(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    operands, weak = float_operands(args, "hypot", False)
-    total = operands[0]
-    for other in operands[1:]:
-        total = build.op("hypot", total, other)
-    return Scalar(build.op("abs", total) if len(operands) == 1 else total, weak)
-
-
-def _gcd(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    from anygpu.frontend import integermath
-
-    _count(args, 2, "gcd")
-    a, b = real(args[0], "gcd"), real(args[1], "gcd")
-    dtype, _ = arithmetic.common_dtype(a, b)
-    if not dtype.is_integer:
-        raise KernelError(f"gcd takes integers, not {describe(a)} and {describe(b)}")
-    return inline(scope, integermath.gcd, [Scalar(convert_expr(a, dtype)), Scalar(convert_expr(b, dtype))], {}, node)
-
-
-def _isqrt(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    from anygpu.frontend import integermath
-
-    _count(args, 1, "isqrt")
-    return inline(scope, integermath.isqrt, [Scalar(convert_expr(real(args[0], "isqrt"), int64))], {}, node)
-
-
-def _fma_call(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 3, "fma")
-    operands, weak = float_operands(args, "fma", False)
-    return Scalar(build.op("fma", *operands), weak)
-
-
-def _logarithm(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if len(args) == 2:
-        (x, base), weak = float_operands(args, "log", False)
-        return Scalar(build.op("div", build.op("log", x), build.op("log", base)), weak)
-    return _float_function("log", "log", 1, False)(scope, args, node)
-
-
-def _complex(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if len(args) == 1:
-        return explicit_cast(args[0], as_dtype(complex) or float64, "complex(...)")
-    _count(args, 2, "complex")
-    return arithmetic.complex_from_parts(real(args[0], "complex"), real(args[1], "complex"))
-
-
-def _angle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "angle")
-    value = args[0]
-    if isinstance(value, Complex):
-        return Scalar(build.op("atan2", value.imag, value.real))
-    (x,), weak = float_operands(args, "angle", True)
-    return Scalar(build.op("atan2", build.constant(0.0, x.dtype), x), weak)
-
-
-def _part(name: str) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        from anygpu.frontend.expressions import attribute
-
-        _count(args, 1, name)
-        return attribute(scope, args[0], name)
-
-    return handle
-
-
-# ------------------------------------------------------------------------------------------------------------------------ iteration
-
-
-def _range(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if not 1 <= len(args) <= 3:
-        raise KernelError(f"range() takes 1 to 3 arguments, not {len(args)}")
-    values = []
-    for a in args:
-        value = real(a, "range()")
-        if value.dtype.is_float or (value.dtype is bool_):
-            raise KernelError(f"range() takes integers, not {describe(value)}", "use int(...)" if value.dtype.is_float else "")
-        values.append(scope.pin(convert_expr(value, int64)))
-    start, stop, step = {1: (integer(0), values[0], integer(1)), 2: (*values, integer(1)), 3: tuple(values)}[len(values)]
-    if isinstance(step, Const) and step.value == 0:
-        raise KernelError("the step of a range must not be zero")
-    return Iteration(None, None, None, (start, stop, step))
-
-
-def iteration(scope: Scope, value: Value, loc_node: ast.AST) -> Iteration:
-    """What a ``for`` loop over ``value`` walks."""
-    match value:
-        case Iteration():
-            return value
-        case Tuple(items=items):
-            return Iteration(None, None, items)
-        case View(axes=axes) if axes:
-            loc = scope.locate(loc_node)
-            return Iteration(axes[0].length, lambda i: indexing.subscript(scope, value, (Scalar(i),), loc, lambda obj: wrap(scope, obj)))
-        case Object(value=obj) if isinstance(obj, type) and issubclass(obj, enum.Enum):
-            return Iteration(None, None, tuple(wrap(scope, member) for member in obj))
-    raise KernelError(f"a for loop cannot walk {describe(value)}", "it walks ranges, tuples and arrays")
-
-
-def _counted(scope: Scope, walked: Iteration) -> tuple[Expr, Callable[[Expr], Value]]:
-    """An iteration as a count and an item for each number."""
-    if walked.bounds is not None:
-        start, stop, step = walked.bounds
-        one = integer(1)
-        if step == one:
-            return scope.pin(build.op("maximum", build.op("sub", stop, start), integer(0))), lambda i: Scalar(build.op("add", start, i))
-        up = build.op("gt", step, integer(0))
-        distance = scope.pin(build.op("select", up, build.op("sub", stop, start), build.op("sub", start, stop)))
-        size = scope.pin(build.op("abs", step))
-        count = build.op("floordiv", build.op("add", distance, build.op("sub", size, one)), size)
-        return scope.pin(build.op("maximum", count, integer(0))), lambda i: Scalar(build.op("add", start, build.op("mul", i, step)))
-    assert walked.length is not None and walked.item is not None
-    return walked.length, walked.item
-
-
-def _enumerate(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if not 1 <= len(args) <= 2:
-        raise KernelError("enumerate() takes one or two arguments")
-    first = args[1] if len(args) == 2 else literal(0)
-    walked = iteration(scope, args[0], node)
-    if walked.items is not None:
-        return Iteration(
-            None, None, tuple(Tuple((arithmetic.binary(scope, "add", first, literal(n)), v)) for n, v in enumerate(walked.items))
-        )
-    length, item = _counted(scope, walked)
-    return Iteration(length, lambda i: Tuple((arithmetic.binary(scope, "add", first, Scalar(i)), item(i))))
-
-
-def _zip(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    walked = [iteration(scope, a, node) for a in args]
-    if walked and all(w.items is not None for w in walked):
-        return Iteration(None, None, tuple(Tuple(row) for row in zip(*(w.items or () for w in walked), strict=False)))
-    if not walked or any(w.items is not None for w in walked):
-        raise KernelError("zip() takes only tuples, or only ranges and arrays", "index one of them with the loop's number instead")
-    counted = [_counted(scope, w) for w in walked]
-    length = counted[0][0]
-    for other, _ in counted[1:]:
-        length = build.op("minimum", length, other)
-    return Iteration(scope.pin(length), lambda i: Tuple(tuple(item(i) for _, item in counted)))
-
-
-def _reversed(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    _count(args, 1, "reversed")
-    walked = iteration(scope, args[0], node)
-    if walked.items is not None:
-        return Iteration(None, None, walked.items[::-1])
-    length, item = _counted(scope, walked)
-    last = scope.pin(build.op("sub", length, integer(1)))
-    return Iteration(length, lambda i: item(build.op("sub", last, i)))
-
-
-def _tuple(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-    if not args:
-        return Tuple(())
-    walked = iteration(scope, args[0], node)
-    if walked.items is None:
-        raise KernelError("tuple() needs items known at compile time")
-    return Tuple(walked.items)
-
-
-# ---------------------------------------------------------------------------------------------------------------------------- words
 
 
 def _word(scope: Scope, word: str, args: Arguments, kwargs: dict[str, Value], node: ast.AST) -> Value:
     from anygpu.frontend import words
 
     if word.startswith("atomic."):
-        return words.atomic(scope, word.removeprefix("atomic."), args, node)
+        return atomics.atomic(scope, word.removeprefix("atomic."), args, node)
     if word in ("shared.array", "local.array"):
         return words.declare(scope, word.partition(".")[0], args, kwargs, node)
     handler = words.WORD_CALLS.get(word)
@@ -587,148 +136,8 @@ def _word(scope: Scope, word: str, args: Arguments, kwargs: dict[str, Value], no
         dtype = as_dtype(getattr(np, word, None))
         if dtype is None:
             raise KernelError(f"ag.{word} cannot be called")
-        _count(args, 1, word)
+        count(args, 1, word)
         return explicit_cast(args[0], dtype, f"{word}(...)")
     if kwargs:
         raise KernelError(f"ag.{word} takes no keyword arguments")
     return (handler or plain)(scope, args, node)  # type: ignore[misc]
-
-
-def print_call(scope: Scope, node: ast.Call) -> Value:
-    """``print(...)`` of strings, f-strings and values, separated by spaces."""
-    if node.keywords:
-        raise KernelError("print() takes no keyword arguments in a kernel", node=node)
-    parts: list[str | Expr] = []
-    for n, arg in enumerate(node.args):
-        if n:
-            parts.append(" ")
-        if isinstance(arg, ast.JoinedStr):
-            for piece in arg.values:
-                if isinstance(piece, ast.Constant):
-                    parts.append(str(piece.value))
-                elif isinstance(piece, ast.FormattedValue):
-                    if piece.format_spec is not None or piece.conversion != -1:
-                        raise KernelError("format specifications are not part of the kernel language", "print the plain value", piece)
-                    _print_value(scope, expression(scope, piece.value), parts, piece.value)
-        else:
-            _print_value(scope, expression(scope, arg), parts, arg)
-    scope.emit(Print(tuple(parts), scope.locate(node)))
-    return NONE
-
-
-def _print_value(scope: Scope, value: Value, parts: list[str | Expr], node: ast.AST) -> None:
-    match value:
-        case Scalar(expr=expr):
-            parts.append(expr)
-        case Complex(real=re, imag=im):
-            parts.extend(("(", re, ", ", im, "j)"))
-        case Tuple(items=items, cls=cls, names=names):
-            parts.append(f"{cls.__name__}(" if cls else "(")
-            for n, item in enumerate(items):
-                parts.append((", " if n else "") + (f"{names[n]}=" if names else ""))
-                _print_value(scope, item, parts, node)
-            parts.append(",)" if len(items) == 1 and not cls else ")")
-        case Object(value=obj):
-            parts.append(str(obj))
-        case _:
-            raise KernelError(f"{describe(value)} cannot be printed", "print its elements", node)
-
-
-# ---------------------------------------------------------------------------------------------------------------------------- tables
-
-_SAME_NAME = (
-    "exp", "exp2", "expm1", "log2", "log10", "log1p", "cbrt", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot", "copysign",
-    "trunc",
-)  # fmt: skip
-_MATH = {name: name for name in (
-    "exp", "exp2", "expm1", "log2", "log10", "log1p", "cbrt", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
-    "cosh", "tanh",
-    "asinh", "acosh", "atanh", "pow", "copysign", "fmod", "remainder", "erf", "erfc", "gamma", "lgamma", "nextafter",
-)} | {"fabs": "abs"}  # fmt: skip
-_NUMPY = {name: name for name in (
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot",
-    "copysign", "nextafter",
-)} | {
-    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
-    "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "fmod": "fmod",
-    "fabs": "abs",
-}  # fmt: skip
-_TWO = ("atan2", "pow", "copysign", "fmod", "remainder", "nextafter", "hypot")
-_NUMPY_BINARY = {
-    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "floor_divide": "floordiv", "mod": "mod",
-    "remainder": "mod", "power": "pow", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor", "left_shift": "shl",
-    "right_shift": "shr",
-    "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "pow": "pow",
-}  # fmt: skip
-
-
-def _functions() -> dict[int, Handler]:
-    table: dict[int, Handler] = {}
-
-    def add(obj: object, handler: Handler) -> None:
-        table[id(obj)] = handler
-
-    for name, op in _MATH.items():
-        if hasattr(math, name):
-            add(getattr(math, name), _float_function(op, f"math.{name}", 2 if name in _TWO else 1, False))
-    for name, op in _NUMPY.items():
-        add(getattr(np, name), _float_function(op, f"np.{name}", 2 if op in _TWO else 1, True))
-    for name, op in _NUMPY_BINARY.items():
-        add(getattr(np, name), _binary(op))
-    for name in ("floor", "ceil", "trunc", "rint"):
-        add(getattr(np, name), _numpy_rounding(name, f"np.{name}"))
-        if hasattr(math, name):
-            add(getattr(math, name), _rounding(name, f"math.{name}"))
-    for name in ("isnan", "isinf", "isfinite"):
-        for module in (math, np):
-            add(getattr(module, name), _predicate(name, name, name == "isfinite"))
-    add(np.signbit, _predicate("signbit", "signbit", False))
-    for name, op in (("minimum", "minimum"), ("maximum", "maximum"), ("fmin", "fmin"), ("fmax", "fmax")):
-        add(getattr(np, name), _extremum(op, f"np.{name}"))
-    for name in ("negative", "invert", "logical_not", "positive"):
-        add(getattr(np, name), _unary({"negative": "neg", "logical_not": "not", "positive": "pos"}.get(name, "invert")))
-    for name in ("logical_and", "logical_or"):
-        add(getattr(np, name), _logical(name.removeprefix("logical_")))
-    for obj, handler in (
-        (builtins.abs, _absolute), (np.abs, _absolute), (builtins.min, _python_extremum("min")), (builtins.max, _python_extremum("max")),
-        (builtins.round, _round), (builtins.len, _length), (builtins.divmod, _divmod), (builtins.pow, _binary("pow")), (builtins.sum, _sum),
-        (builtins.all, _all_any("all")), (builtins.any, _all_any("any")), (builtins.range, _range), (builtins.enumerate, _enumerate),
-        (builtins.zip, _zip), (builtins.reversed, _reversed), (builtins.tuple, _tuple), (builtins.complex, _complex),
-        (math.log, _logarithm), (math.hypot, _hypotenuse), (math.gcd, _gcd), (math.isqrt, _isqrt), (math.modf, _modf), (math.frexp, _frexp),
-        (math.ldexp, _ldexp), (np.ldexp, _ldexp), (np.modf, _modf), (np.frexp, _frexp), (np.where, _select), (np.clip, _clip),
-        (np.sign, _sign),
-        (math.degrees, _scaled(180.0 / math.pi)), (math.radians, _scaled(math.pi / 180.0)), (np.degrees, _scaled(180.0 / math.pi)),
-        (np.radians, _scaled(math.pi / 180.0)), (np.rad2deg, _scaled(180.0 / math.pi)), (np.deg2rad, _scaled(math.pi / 180.0)),
-        (np.conjugate, lambda s, a, n: conjugate(a[0])), (np.angle, _angle), (np.real, _part("real")), (np.imag, _part("imag")),
-        (np.square, lambda s, a, n: arithmetic.binary(s, "mul", p := s.pin_value(a[0]), p)),
-        (np.reciprocal, lambda s, a, n: arithmetic.binary(s, "div", literal(1.0), a[0])),
-    ):  # fmt: skip
-        add(obj, handler)
-    if hasattr(math, "fma"):
-        add(math.fma, _fma_call)
-    return table
-
-
-def _logical(name: str) -> Handler:
-    def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
-        _count(args, 2, f"logical_{name}")
-        return Scalar(build.op(name, truth(args[0]), truth(args[1])))
-
-    return handle
-
-
-FUNCTIONS: dict[int, Handler] = _functions()
-
-FLOAT_WORDS: dict[str, Handler] = {
-    name: _float_function(name, name, 2 if name in _TWO else 1, False)
-    for name in ("rsqrt", "sinpi", "cospi", "exp10", "sqrt", "exp", "log", "sin", "cos", "pow", "copysign", "fmod")
-} | {
-    "fabs": _float_function("abs", "fabs", 1, False), "fma": _fma_call, "select": _select, "selp": _select,
-    **{name: _numpy_rounding(name, name) for name in ("floor", "ceil", "trunc", "rint")},
-}  # fmt: skip
-
-__all__ = [
-    "ATOMICS", "FUNCTIONS", "NONE", "Array", "Atomic", "Element", "Fence", "Ref", "Special", "Var", "WarpOp", "as_dtype", "at", "call",
-    "inline",
-    "inspect", "int32", "iteration", "print_call", "static_integer", "uint32",
-]  # fmt: skip

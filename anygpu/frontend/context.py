@@ -6,15 +6,23 @@ Lowering runs over the whole kernel again until no variable's type changes; only
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anygpu.dtypes import DType
-from anygpu.errors import Diagnostic, Location
+from anygpu.errors import CompileError, Diagnostic, Location
 from anygpu.frontend.parse import Source
-from anygpu.frontend.types import Scalar, Tuple, Type, Value, leaf_types, leaves, rebuild, type_of
+from anygpu.frontend.types import Tuple, Type, Value, leaf_types, leaves, rebuild, type_of
 from anygpu.ir.kernel import Array, Assign, Const, Expr, Ref, Stmt, Var
+
+# A kernel may have this many statements and calls once its loops over tuples are unrolled and its functions inlined. LLVM's time
+# grows faster than the code: a kernel of this size takes some tens of seconds.
+SIZE_LIMIT = 8000
+# Python's own stack bounds how deep the passes can follow branches and expressions inside each other.
+NESTING_LIMIT = 150
+TOO_DEEP = f"expressions and branches are nested too deeply here; the limit is {NESTING_LIMIT}"
+TOO_DEEP_HINT = "give parts of the expression names of their own, or return early instead of a long chain of elif"
 
 
 class KernelError(Exception):
@@ -35,14 +43,18 @@ class Unresolved(Exception):
 class Shared:
     """What all functions of one kernel have in common during one pass of lowering."""
 
+    kernel: str
     types: dict[tuple[str, ...], Type] = field(default_factory=dict)
     changed: bool = False
     unresolved: list[tuple[Scope, ast.AST, str]] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     declared: list[Array] = field(default_factory=list)
-    constants: dict[int, tuple[object, Array]] = field(default_factory=dict)
+    constants: dict[object, tuple[object, Array]] = field(default_factory=dict)
     labels: int = 0
+    size: int = 0
+    origins: dict[tuple[str, ...], frozenset[tuple[str, ...]]] = field(default_factory=dict)
+    mutations: list[tuple[Scope, ast.AST, tuple[str, ...], str]] = field(default_factory=list)
     range_ndim: int = 0
     stack: list[object] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
@@ -50,7 +62,8 @@ class Shared:
     def begin_pass(self) -> None:
         """Forget everything but the variables' types."""
         self.changed = False
-        self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels = [], [], {}, [], {}, 0
+        self.origins, self.mutations = {}, []
+        self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels, self.size = [], [], {}, [], {}, 0, 0
 
     def unique(self, base: str) -> str:
         """A name that no other variable or array of the kernel has."""
@@ -81,6 +94,7 @@ class Scope:
     continue_labels: list[str] = field(default_factory=list)
     used_labels: set[str] = field(default_factory=set)
     calls: int = 0
+    nesting: int = 0
     contracted: bool = True
 
     # ------------------------------------------------------------------------------------------------- statements
@@ -96,6 +110,26 @@ class Scope:
             yield self.body
         finally:
             self.body = outer
+
+    def count_size(self, node: ast.AST | None) -> None:
+        """Count one statement or call; too many end the compilation at once, since each further one would only take time."""
+        self.shared.size += 1
+        if self.shared.size > SIZE_LIMIT:
+            message = f"this kernel has more than {SIZE_LIMIT:,} statements and calls after unrolling and inlining"
+            hint = "walk a range or an array instead of a tuple, and call a function once where its result is used twice"
+            found = Diagnostic(self.locate(node), message, hint, self.called_from)
+            raise CompileError(self.shared.kernel, (found,))
+
+    @contextmanager
+    def deeper(self, node: ast.AST) -> Iterator[None]:
+        """One more level of an expression or branch inside another."""
+        if self.nesting >= NESTING_LIMIT:
+            raise KernelError(TOO_DEEP, TOO_DEEP_HINT, node)
+        self.nesting += 1
+        try:
+            yield
+        finally:
+            self.nesting -= 1
 
     def locate(self, node: ast.AST | None) -> Location:
         return self.source.location if node is None else self.source.locate(node)
@@ -122,9 +156,11 @@ class Scope:
 
     def pin_value(self, value: Value) -> Value:
         """A value whose every leaf is evaluated here."""
+        if isinstance(value, Tuple):
+            return replace(value, items=tuple(map(self.pin_value, value.items)))
         given = type_of(value)
         if given is None:
-            return Tuple(tuple(map(self.pin_value, value.items)), value.cls, value.names) if isinstance(value, Tuple) else value
+            return value
         return rebuild(given, [self.pin(e) for e in leaves(value)])
 
     def variable(self, name: str, given: Type) -> tuple[Var, ...]:
@@ -134,18 +170,3 @@ class Scope:
             known = tuple(Var(self.shared.unique(n), d) for n, d in leaf_types(given, name))
             self.variables[name] = known
         return known
-
-
-InlineCall = Callable[["Scope", object, Sequence[Value], dict[str, Value], ast.AST], Value]
-
-
-@dataclass(frozen=True)
-class Loop:
-    """The labels that ``break`` and ``continue`` leave."""
-
-    break_label: str
-    continue_label: str
-
-
-def scalar(expr: Expr, weak: bool = False) -> Scalar:
-    return Scalar(expr, weak)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from anygpu.dtypes import bool_, from_numpy, int64
-from anygpu.frontend import arithmetic, indexing
+from anygpu.frontend import arithmetic, indexing, structures
 from anygpu.frontend.arithmetic import literal, truth
 from anygpu.frontend.context import KernelError, Scope, Unresolved
 from anygpu.frontend.parse import MISSING
@@ -60,11 +60,11 @@ def expression(scope: Scope, node: ast.expr) -> Value:
             return wrap(scope, value)
         case ast.Name(id=name):
             return name_value(scope, name, node)
-        case ast.BinOp(left=left, op=op, right=right):
-            a, b = expression(scope, left), expression(scope, right)
-            return at(node, lambda: arithmetic.binary(scope, _BINARY[type(op)], a, b))
+        case ast.BinOp():
+            return _operators(scope, node)
         case ast.UnaryOp(op=unary_op, operand=operand):
-            only = expression(scope, operand)
+            with scope.deeper(node):
+                only = expression(scope, operand)
             return at(node, lambda: arithmetic.unary(scope, _UNARY[type(unary_op)], only))
         case ast.BoolOp():
             return _boolean(scope, node)
@@ -89,15 +89,12 @@ def expression(scope: Scope, node: ast.expr) -> Value:
             items: list[Value] = []
             for element in elements:
                 if isinstance(element, ast.Starred):
-                    spread = expression(scope, element.value)
-                    if not isinstance(spread, Tuple):
-                        raise KernelError(f"only a tuple can be unpacked with *, not {describe(spread)}", node=element)
-                    items.extend(spread.items)
+                    items.extend(_spread(scope, element, "only a tuple can be unpacked with *"))
                 else:
                     items.append(scope.pin_value(expression(scope, element)))
             return Tuple(tuple(items))
         case ast.NamedExpr(target=ast.Name(id=name), value=inner):
-            from anygpu.frontend.statements import bind
+            from anygpu.frontend.binding import bind
 
             bind(scope, name, expression(scope, inner), node)
             return name_value(scope, name, node)
@@ -109,6 +106,28 @@ def expression(scope: Scope, node: ast.expr) -> Value:
     raise KernelError(
         f"{what.get(type(node), type(node).__name__)} is not part of the kernel language", "kernels hold scalars, tuples and arrays", node
     )
+
+
+DEPTH = 64
+
+
+def _operators(scope: Scope, node: ast.BinOp) -> Value:
+    """``a + b - c ...``: leaning to the left as Python parses it, without recursion, since such chains may be long.
+
+    A deep tree of operations is evaluated in parts, but never at a product that is a term of a sum: the two may become one operation.
+    """
+    chain = [node]
+    while isinstance(chain[-1].left, ast.BinOp):
+        chain.append(chain[-1].left)
+    with scope.deeper(chain[-1]):
+        value = expression(scope, chain[-1].left)
+        for n, link in reversed(list(enumerate(chain))):
+            left, right = value, expression(scope, link.right)
+            value = at(link, partial(arithmetic.binary, scope, _BINARY[type(link.op)], left, right))
+            fused = isinstance(link.op, ast.Mult) and (n == 0 or isinstance(chain[n - 1].op, ast.Add | ast.Sub))
+            if (n % DEPTH == DEPTH - 1 or scope.nesting > DEPTH) and not fused:
+                value = scope.pin_value(value)
+        return value
 
 
 def _enum_member(scope: Scope, node: ast.Attribute) -> enum.Enum | None:
@@ -141,18 +160,20 @@ def name_value(scope: Scope, name: str, node: ast.AST) -> Value:
     """What a name means here: a bound object, a variable, or something captured from outside the function."""
     if name in scope.poisoned:
         raise KernelError(scope.poisoned[name], "give each its own name, or choose by `if` around the uses", node)
+    key = (*scope.path, name)
+    held = scope.shared.origins.get(key, frozenset()) | {key}
     if name in scope.bound:
-        return scope.bound[name]
-    given = scope.shared.types.get((*scope.path, name))
+        return structures.marked(scope.bound[name], held)
+    given = scope.shared.types.get(key)
     if given is not None and (name in scope.variables or name in scope.assigned):
-        return rebuild(given, [Ref(v) for v in scope.variable(name, given)])
+        return structures.marked(rebuild(given, [Ref(v) for v in scope.variable(name, given)]), held)
     if name in scope.assigned:
         scope.shared.unresolved.append((scope, node, name))
         raise Unresolved(name)
     obj = scope.source.resolve(name)
     if obj is MISSING:
         raise KernelError(f"name '{name}' is not defined", _similar(scope, name), node)
-    return at(node, lambda: wrap(scope, obj))
+    return structures.marked(at(node, lambda: wrap(scope, obj)), frozenset({("<captured>", name)}))
 
 
 def _similar(scope: Scope, name: str) -> str:
@@ -168,8 +189,6 @@ def wrap(scope: Scope, obj: object) -> Value:
     match obj:
         case enum.Enum() if isinstance(obj.value, bool | int | float) and not isinstance(obj, int | float):
             return Object(obj)
-        case bool() | int() | float() | complex():
-            return literal(obj.value if isinstance(obj, enum.Enum) else obj)
         case np.ndarray():
             return indexing.constant_array(scope, obj)
         case np.generic():
@@ -180,9 +199,18 @@ def wrap(scope: Scope, obj: object) -> Value:
                 part = dtype.component
                 return Complex(build.constant(float(obj.real), part), build.constant(float(obj.imag), part))
             return Scalar(build.constant(obj.item() if dtype.name != "bfloat16" else float(obj), dtype))
+        case bool() | int() | float() | complex():  # after NumPy's, of which float64 is a float and complex128 a complex
+            return literal(obj.value if isinstance(obj, enum.Enum) else obj)
         case tuple() | list():
             names = tuple(getattr(obj, "_fields", ()))
-            return Tuple(tuple(wrap(scope, item) for item in obj), type(obj) if names else None, names)
+            if not names and type(obj) not in (tuple, list):
+                hint = "structures are NamedTuples and dataclasses"
+                raise KernelError(f"a captured {type(obj).__name__} cannot be used in a kernel", hint)
+            return Tuple(
+                tuple(wrap(scope, item) for item in (tuple.__iter__(obj) if isinstance(obj, tuple) else obj)),
+                type(obj) if names else None,
+                names,
+            )
     if is_dataclass(obj) and not isinstance(obj, type):
         names = tuple(f.name for f in dataclass_fields(obj))
         return Tuple(tuple(wrap(scope, getattr(obj, n)) for n in names), type(obj), names)
@@ -233,9 +261,15 @@ def attribute(scope: Scope, base: Value, name: str) -> Value:
         case Tuple(items=items, cls=cls, names=names):
             if name in names:
                 return items[names.index(name)]
+            if cls is not None and (structures.class_method(cls, "__getattribute__") or structures.class_method(cls, "__getattr__")):
+                raise KernelError(f"{cls.__name__} looks attributes up by a method of its own, which kernels cannot run")
+            if name == "_replace" and cls is not None and issubclass(cls, tuple):
+                return BoundMethod(base, name)
             member = inspect.getattr_static(cls, name, MISSING) if cls is not None else MISSING
+            if isinstance(member, classmethod):
+                return wrap(scope, getattr(cls, name))
             if isinstance(member, property) and member.fget is not None:
-                from anygpu.frontend.calls import inline
+                from anygpu.frontend.inlining import inline
 
                 return inline(scope, member.fget, [base], {}, None)
             if isinstance(member, staticmethod):
@@ -265,7 +299,7 @@ def _boolean(scope: Scope, node: ast.BoolOp) -> Value:
 
 
 def _boolean_pair(scope: Scope, name: str, left: Value, operand: ast.expr) -> Value:
-    condition = truth(left)
+    condition = truth(scope, left)
     if isinstance(condition, Const):
         return expression(scope, operand) if bool(condition.value) == (name == "and") else left
     with scope.nested() as inner:
@@ -280,13 +314,13 @@ def _boolean_pair(scope: Scope, name: str, left: Value, operand: ast.expr) -> Va
 
 
 def _conditional(scope: Scope, node: ast.IfExp) -> Value:
-    condition = truth(expression(scope, node.test))
+    condition = truth(scope, expression(scope, node.test))
     if isinstance(condition, Const):
         return expression(scope, node.body if condition.value else node.orelse)
     condition = scope.pin(condition)
     with scope.nested() as then:
         a = expression(scope, node.body)
-    with scope.nested() as orelse:
+    with scope.nested() as orelse, scope.deeper(node):
         b = expression(scope, node.orelse)
     return at(node, lambda: _merge(scope, condition, (then, a), (orelse, b)))
 
@@ -302,20 +336,22 @@ def _merge(scope: Scope, condition: Expr, first: tuple[Sequence[Stmt], Value], s
             f"the two sides are {describe(a)} and {describe(b)}, which no one value can hold", "use an if statement around their uses"
         )
     joined = ta if ta == tb else _join_weak(a, b)
-    from anygpu.frontend.statements import convert_leaves
+    from anygpu.frontend.binding import convert_leaves
 
+    held = structures.origins(a) | structures.origins(b)
     with scope.nested() as then_tail:
         then_leaves = convert_leaves(scope, a, joined)
     with scope.nested() as orelse_tail:
         orelse_leaves = convert_leaves(scope, b, joined)
     then, orelse = [*then, *then_tail], [*orelse, *orelse_tail]
     if not then and not orelse:
-        return rebuild(joined, [build.op("select", condition, x, y) for x, y in zip(then_leaves, orelse_leaves, strict=True)])
+        chosen = [build.op("select", condition, x, y) for x, y in zip(then_leaves, orelse_leaves, strict=True)]
+        return structures.marked(rebuild(joined, chosen), held)
     results = [scope.temporary(x.dtype, "choice") for x in then_leaves]
     then_body = (*then, *(Assign(v, x) for v, x in zip(results, then_leaves, strict=True)))
     orelse_body = (*orelse, *(Assign(v, y) for v, y in zip(results, orelse_leaves, strict=True)))
     scope.emit(If(condition, then_body, orelse_body))
-    return rebuild(joined, [Ref(v) for v in results])
+    return structures.marked(rebuild(joined, [Ref(v) for v in results]), held)
 
 
 def _speculable(statements: Sequence[Stmt]) -> bool:
@@ -374,11 +410,13 @@ def _compare_one(scope: Scope, op: ast.cmpop, left: Value, right: Value) -> Valu
         same = isinstance(left, Object) and isinstance(right, Object) and left.value is right.value
         return Scalar(Const(same == isinstance(op, ast.Is), bool_))
     if isinstance(op, ast.In | ast.NotIn):
-        if not isinstance(right, Tuple):
-            raise KernelError(f"'in' needs a tuple on its right, not {describe(right)}")
-        found: Expr = Const(False, bool_)
-        for item in right.items:
-            found = build.op("or", found, truth(arithmetic.binary(scope, "eq", left, item)))
+        contains = structures.invoke(scope, right, "__contains__", [left])
+        if contains is not None:
+            found = truth(scope, contains)
+        else:
+            found = Const(False, bool_)
+            for item in structures.elements(right, "'in' needs a tuple on its right"):
+                found = build.op("or", found, truth(scope, arithmetic.binary(scope, "eq", left, item)))
         return Scalar(found if isinstance(op, ast.In) else build.op("not", found))
     return arithmetic.binary(scope, _COMPARE[type(op)], left, right)
 
@@ -387,18 +425,15 @@ def _compare_one(scope: Scope, op: ast.cmpop, left: Value, right: Value) -> Valu
 
 
 def _call(scope: Scope, node: ast.Call) -> Value:
-    from anygpu.frontend import calls
+    from anygpu.frontend import calls, printing
 
     function = expression(scope, node.func)
     if isinstance(function, Object) and function.value is print:
-        return calls.print_call(scope, node)
+        return printing.print_call(scope, node)
     args: list[Value] = []
     for arg in node.args:
         if isinstance(arg, ast.Starred):
-            spread = expression(scope, arg.value)
-            if not isinstance(spread, Tuple):
-                raise KernelError(f"only a tuple can be passed with *, not {describe(spread)}", node=arg)
-            args.extend(spread.items)
+            args.extend(_spread(scope, arg, "only a tuple can be passed with *"))
         else:
             args.append(expression(scope, arg))
     kwargs: dict[str, Value] = {}
@@ -407,6 +442,16 @@ def _call(scope: Scope, node: ast.Call) -> Value:
             raise KernelError("** arguments are not part of the kernel language", node=keyword.value)
         kwargs[keyword.arg] = expression(scope, keyword.value)
     return at(node, lambda: calls.call(scope, function, args, kwargs, node))
+
+
+def _spread(scope: Scope, node: ast.Starred, what: str) -> tuple[Value, ...]:
+    """The items of ``*node``."""
+    value = expression(scope, node.value)
+    try:
+        return structures.elements(value, what)
+    except KernelError as error:
+        error.node = node
+        raise
 
 
 def index_parts(scope: Scope, node: ast.expr) -> tuple[indexing.IndexPart, ...]:
@@ -419,8 +464,8 @@ def index_parts(scope: Scope, node: ast.expr) -> tuple[indexing.IndexPart, ...]:
             parts.append(indexing.Slice(*bounds))
             continue
         value = expression(scope, part)
-        if isinstance(value, Tuple):
-            parts.extend(value.items)
+        if structures.is_sequence(value):
+            parts.extend(structures.elements(value, "an index is a tuple"))
         else:
             parts.append(value)
     return tuple(parts)
@@ -433,14 +478,28 @@ def _constant_text(scope: Scope, node: ast.JoinedStr) -> str:
             text.append(str(part.value))
             continue
         assert isinstance(part, ast.FormattedValue)
-        value = expression(scope, part.value)
-        constant = value.constant if isinstance(value, Scalar) else (value.value if isinstance(value, Object) else None)
+        constant = constant_piece(scope, part, expression(scope, part.value))
         if constant is None:
             raise KernelError(
                 "an f-string with run-time values can only be printed", "print(f'...') and print('...', value) work", part.value
             )
-        text.append(str(constant))
+        text.append(constant)
     return "".join(text)
+
+
+_CONVERSIONS: dict[int, Callable[[object], object]] = {-1: lambda v: v, ord("r"): repr, ord("s"): str, ord("a"): ascii}
+
+
+def constant_piece(scope: Scope, piece: ast.FormattedValue, value: Value) -> str | None:
+    """The text of ``{value!r:spec}`` in an f-string if the value is known at compile time."""
+    constant = value.constant if isinstance(value, Scalar) else value.value if isinstance(value, Object) else None
+    if constant is None and not isinstance(value, Object):
+        return None
+    specification = _constant_text(scope, piece.format_spec) if isinstance(piece.format_spec, ast.JoinedStr) else ""
+    try:
+        return format(_CONVERSIONS[piece.conversion](constant), specification)
+    except (ValueError, TypeError) as error:
+        raise KernelError(f"{describe(value)} cannot be formatted as '{specification}' ({error})", node=piece) from error
 
 
 def static_integer(value: Value, what: str) -> int:
@@ -453,4 +512,6 @@ def static_integer(value: Value, what: str) -> int:
     )
 
 
-__all__ = ["at", "attribute", "expression", "index_parts", "int64", "name_value", "operator_name", "static_integer", "wrap"]
+__all__ = [
+    "at", "attribute", "constant_piece", "expression", "index_parts", "int64", "name_value", "operator_name", "static_integer", "wrap",
+]  # fmt: skip

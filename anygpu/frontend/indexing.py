@@ -24,11 +24,10 @@ from anygpu.frontend.types import (
     describe,
     leaves,
     rebuild,
-    type_of,
 )
 from anygpu.ir import build
 from anygpu.ir.build import integer
-from anygpu.ir.kernel import Array, Const, Dim, Expr, For, Load, Ref, Store, Var
+from anygpu.ir.kernel import Array, Const, Dim, Expr, Load, Ref, Store
 
 
 @dataclass(frozen=True)
@@ -45,23 +44,32 @@ IndexPart = Value | Slice
 
 def whole(array: Array, element: object = None, record: tuple[Field, ...] | None = None) -> View:
     """The view of all of an array. ``element`` is the dtype that a load gives, None for records."""
-    axes = tuple(
-        Axis(n, integer(array.shape[n]) if array.shape is not None and array.shape != (0,) else Dim(array.name, n))
-        for n in range(array.ndim)
-    )
+    axes = tuple(Axis(n, _extent(array, n)) for n in range(array.ndim))
     return View(array, axes, (None,) * array.ndim, element, record)  # type: ignore[arg-type]
+
+
+def _extent(array: Array, axis: int) -> Expr:
+    return integer(array.shape[axis]) if array.shape is not None and array.shape != (0,) else Dim(array.name, axis)
 
 
 def constant_array(scope: Scope, data: np.ndarray) -> View:
     """A captured NumPy array: its values at compile time, as constant memory."""
-    dtype = from_numpy(data.dtype)
+    dtype = from_numpy(data.dtype.newbyteorder("="))
     if dtype is None:
         raise KernelError(f"a captured array of dtype {data.dtype} cannot be used in a kernel")
     known = scope.shared.constants.get(id(data))
     if known is None:
-        name = scope.shared.unique("constants")
+        name, values = scope.shared.unique("constants"), np.ascontiguousarray(data, dtype.numpy).tobytes()
         array = Array(
-            name, plain_fields(dtype), dtype.itemsize, data.ndim, "const", "C", data.shape, False, np.ascontiguousarray(data).tobytes()
+            name,
+            plain_fields(dtype),
+            dtype.itemsize,
+            data.ndim,
+            "const",
+            "C",
+            data.shape,
+            False,
+            values,
         )
         scope.shared.declared.append(array)
         scope.shared.constants[id(data)] = known = (data, array)
@@ -80,7 +88,18 @@ def subscript(scope: Scope, base: Value, parts: tuple[IndexPart, ...], loc: Loca
                 target = Element(target, tuple(f for f in target.fixed if f is not None))
             return load(scope, target, loc) if isinstance(target, Element) and target.view.record is None else target
         case Tuple():
-            return _tuple_item(scope, base, parts, loc)
+            from anygpu.frontend import structures
+            from anygpu.frontend.tables import tuple_item
+
+            keys = tuple(p for p in parts if not isinstance(p, Slice))
+            if len(keys) == len(parts):
+                found = structures.invoke(scope, base, "__getitem__", keys if len(keys) == 1 else (Tuple(keys),))
+                if found is not None:
+                    return found
+            if not structures.is_sequence(base) or structures.user_method(base, "__getitem__"):
+                raise KernelError(f"{describe(base)} cannot be indexed{' by a slice' if len(keys) < len(parts) else ''}", "name its fields")
+
+            return tuple_item(scope, base, parts, loc)
         case Element(view=view):
             if len(parts) == 1 and isinstance(parts[0], Object) and isinstance(parts[0].value, str):
                 return load_field(scope, Element(view, base.index), parts[0].value, loc)
@@ -137,20 +156,22 @@ def select(scope: Scope, view: View, parts: tuple[IndexPart, ...]) -> View | Ele
         if isinstance(part, Slice):
             axes.append(_slice_axis(scope, axis, part))
             continue
-        fixed[axis.of] = _base_index(scope, axis, index_expr(part, axis.length))
+        fixed[axis.of] = _base_index(scope, axis, _extent(view.array, axis.of), index_expr(part, axis.length))
     chosen = View(view.array, tuple(axes), tuple(fixed), view.element, view.record)
     if axes or (view.ndim == 0 and not parts):
         return View(view.array, chosen.axes, tuple(None if f is None else scope.pin(f) for f in fixed), view.element, view.record)
     return Element(chosen, tuple(f for f in fixed if f is not None))
 
 
-def _base_index(scope: Scope, axis: Axis, index: Expr) -> Expr:
-    """A view's index as the base's. Outside a slice it becomes -1, which no array has, so that the access is caught."""
+def _base_index(scope: Scope, axis: Axis, extent: Expr, index: Expr) -> Expr:
+    """A view's index as the base's. Outside a slice it becomes one that the base lacks, so that the access is caught."""
     if axis.start is None:
         return index
     index = scope.pin(index)
-    inside = build.op("and", build.op("ge", index, integer(0)), build.op("lt", index, axis.length))
-    return build.op("select", inside, build.op("add", axis.start, build.op("mul", index, integer(axis.step))), integer(-1))
+    low, high = build.op("ge", index, integer(0)), build.op("lt", index, axis.length)
+    outside = build.op("select", low, extent, index)
+    position = build.op("add", axis.start, build.op("mul", index, integer(axis.step)))
+    return build.op("select", build.op("and", low, high), position, outside)
 
 
 def _slice_axis(scope: Scope, axis: Axis, part: Slice) -> Axis:
@@ -185,7 +206,14 @@ def _slice_axis(scope: Scope, axis: Axis, part: Slice) -> Axis:
     if axis.start is not None:
         start = scope.pin(build.op("add", axis.start, build.op("mul", start, integer(axis.step))))
         step *= axis.step
-    return Axis(axis.of, new_length, start, step)
+    return Axis(axis.of, new_length, start, step, _literal_extent(part, size))
+
+
+def _literal_extent(part: Slice, step: int) -> int | None:
+    """The number of elements that a slice names where its bounds are literals that count from the start; it may find fewer."""
+    low, high = (b.constant if isinstance(b, Scalar) else 0 if b is None else None for b in (part.lower, part.upper))
+    literal = isinstance(low, int) and isinstance(high, int) and part.upper is not None and 0 <= low and 0 <= high
+    return len(range(int(low or 0), int(high or 0), step)) if literal and part.step is None else None
 
 
 def field_view(view: View, name: str) -> View:
@@ -254,32 +282,6 @@ def store(scope: Scope, element: Element, value: Value, loc: Location) -> None:
         scope.emit(Store(view.array.name, index, expr, number, True, loc))
 
 
-def store_view(scope: Scope, view: View, value: Value, loc: Location) -> None:
-    """``array[slices] = value``: a loop over the selected elements, with NumPy's broadcasting of a scalar or an equal rank."""
-    if isinstance(value, View) and value.ndim > view.ndim:
-        raise KernelError(f"a {value.ndim}-d array cannot be stored into a {view.ndim}-d part")
-    counters: list[Var] = []
-    _loop(scope, view, value, counters, loc)
-
-
-def _loop(scope: Scope, view: View, value: Value, counters: list[Var], loc: Location) -> None:
-    if len(counters) == view.ndim:
-        element = select(scope, view, tuple(Scalar(Ref(c)) for c in counters))
-        item = value
-        if isinstance(value, View):
-            source = select(scope, value, tuple(Scalar(Ref(c)) for c in counters[view.ndim - value.ndim :]))
-            item = load(scope, source, loc) if isinstance(source, Element) else source
-        assert isinstance(element, Element) or view.ndim == 0
-        if isinstance(element, Element):
-            store(scope, element, item, loc)
-        return
-    counter = scope.temporary(int64, "i")
-    length = scope.pin(view.axes[len(counters)].length)
-    with scope.nested() as body:
-        _loop(scope, view, value, [*counters, counter], loc)
-    scope.emit(For(counter, integer(0), length, integer(1), tuple(body), loc))
-
-
 # ------------------------------------------------------------------------------------------------------------------------ attributes
 
 
@@ -315,78 +317,8 @@ def array_attribute(scope: Scope, view: View, name: str) -> Value:
     )
 
 
-def _slice_bound(bound: Value | None) -> int | None:
-    """A bound of a tuple's slice, whose length must be known: None where left out, else a constant integer."""
-    match bound:
-        case None | Object(value=None):
-            return None
-        case Scalar(constant=int() as constant):
-            return constant
-        case _:
-            raise KernelError(f"the bounds of a tuple's slice must be constant integers, not {describe(bound)}")
-
-
-def _tuple_item(scope: Scope, base: Tuple, parts: tuple[IndexPart, ...], loc: Location) -> Value:
-    if len(parts) != 1:
-        raise KernelError("a tuple takes one index")
-    part = parts[0]
-    count = len(base.items)
-    if isinstance(part, Slice):
-        lower, upper, step = (_slice_bound(bound) for bound in (part.lower, part.upper, part.step))
-        if step == 0:
-            raise KernelError("the step of a slice must not be zero")
-        return Tuple(base.items[lower:upper:step])
-    if not isinstance(part, Scalar) or not part.dtype.is_integer:
-        raise KernelError(f"a tuple index must be an integer, not {describe(part)}")
-    constant = part.constant
-    if isinstance(constant, int):
-        if not -count <= constant < count:
-            raise KernelError(f"index {constant} is out of range for a tuple of {count}")
-        return base.items[constant]
-    table = _table(scope, base, loc)
-    index = build.cast(part.expr, int64)
-    element = select(scope, table, (Scalar(index),))
-    assert isinstance(element, Element)
-    return load(scope, element, loc)
-
-
-def _table(scope: Scope, base: Tuple, loc: Location) -> View:
-    """A tuple indexed at run time: its scalars in constant memory if they are constants, else in a local array."""
-    from anygpu.frontend.types import ScalarType, join, strong
-
-    joined = None
-    for item in base.items:
-        given = type_of(item)
-        if not isinstance(given, ScalarType) or given.dtype.is_complex:
-            raise KernelError("a tuple indexed at run time must hold scalars of one type", "unroll the loop: `for item in the_tuple`")
-        joined = strong(given) if joined is None else join(joined, strong(given))
-    if joined is None:
-        raise KernelError("an empty tuple cannot be indexed")
-    assert isinstance(joined, ScalarType)
-    dtype = joined.dtype
-    values = [convert(item, dtype) for item in base.items]
-    exprs = [v.expr for v in values if isinstance(v, Scalar)]
-    constants = [e.value for e in exprs if isinstance(e, Const)]
-    if len(constants) == len(exprs):
-        data = np.array(constants).astype(dtype.numpy)
-        key = hash((dtype.name, data.tobytes()))
-        known = scope.shared.constants.get(key)
-        if known is None:
-            array = Array(
-                scope.shared.unique("table"), plain_fields(dtype), dtype.itemsize, 1, "const", "C", data.shape, False, data.tobytes()
-            )
-            scope.shared.declared.append(array)
-            scope.shared.constants[key] = known = (data, array)
-        return whole(known[1], dtype)
-    array = Array(scope.shared.unique("items"), plain_fields(dtype), dtype.itemsize, 1, "local", "C", (len(exprs),))
-    scope.shared.declared.append(array)
-    for n, expr in enumerate(exprs):
-        scope.emit(Store(array.name, (integer(n),), expr, 0, True, loc))
-    return whole(array, dtype)
-
-
 __all__ = [
     "IndexPart", "Slice", "array_attribute", "constant_array", "field_view", "index_expr", "load", "load_field", "rebuild", "select",
     "size", "store",
-    "store_view", "subscript", "whole",
+    "subscript", "whole",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ are bound by name alone and never become variables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anygpu.dtypes import DType, Field, complex_of
 from anygpu.frontend.signature import ArrayType, ConstantType, ScalarType, TupleType, Type, join, leaf_types, strong
@@ -49,21 +49,31 @@ class Complex:
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """A tuple, NamedTuple or dataclass instance."""
+    """A tuple, NamedTuple or dataclass instance. ``origin`` names the variables that may hold this very object in Python."""
 
     items: tuple[Value, ...]
     cls: type | None = None
     names: tuple[str, ...] = ()
+    origin: frozenset[tuple[str, ...]] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis of a view: element ``i`` lies at ``start + i*step`` along axis ``of`` of the base; ``length`` elements."""
+    """One axis of a view: element ``i`` lies at ``start + i*step`` along axis ``of`` of the base; ``length`` elements.
+
+    ``literal`` is the number of elements that the slice's literal bounds name, where they do.
+    """
 
     of: int
     length: Expr
     start: Expr | None = None
     step: int = 1
+    literal: int | None = None
+
+    @property
+    def known(self) -> int | None:
+        """The length, where the text of the kernel tells it."""
+        return int(self.length.value) if isinstance(self.length, Const) else self.literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,16 @@ import ast
 from collections.abc import Callable, Sequence
 
 from anygpu.config import SHARED_LIMIT
-from anygpu.dtypes import DType, bool_, float64, int32, int64, plain_fields, uint32
+from anygpu.dtypes import DType, bool_, int32, int64, plain_fields, uint32
 from anygpu.frontend import arithmetic, indexing
-from anygpu.frontend.arithmetic import convert, convert_expr, explicit_cast, literal, number, real, truth
-from anygpu.frontend.calls import NONE, as_dtype
+from anygpu.frontend.arithmetic import convert_expr, number, real, truth
+from anygpu.frontend.binding import NONE
+from anygpu.frontend.calls import as_dtype
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.expressions import static_integer
-from anygpu.frontend.types import BoundMethod, Complex, Element, Object, Scalar, Tuple, Value, View, describe
+from anygpu.frontend.types import BoundMethod, Complex, Object, Scalar, Tuple, Value, View, describe
 from anygpu.ir import build
-from anygpu.ir.build import integer
-from anygpu.ir.kernel import Array, Atomic, Barrier, Const, Dim, Expr, Fence, Ref, Special, WarpOp
-from anygpu.ir.ops import ATOMICS
+from anygpu.ir.kernel import Array, Barrier, Const, Expr, Fence, Ref, Special, WarpOp
 
 Arguments = Sequence[Value]
 Handler = Callable[[Scope, Arguments, ast.AST], Value]
@@ -148,7 +147,7 @@ def _sync_reduce(kind: str) -> Handler:
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
         _count(args, 1, 1, f"syncthreads_{kind}")
         var = scope.temporary(int32, f"sync_{kind}")
-        scope.emit(Barrier("block", kind, var, truth(args[0]), scope.locate(node)))  # type: ignore[arg-type]
+        scope.emit(Barrier("block", kind, var, truth(scope, args[0]), scope.locate(node)))  # type: ignore[arg-type]
         return Scalar(Ref(var))
 
     return handle
@@ -177,44 +176,6 @@ def _this_grid(scope: Scope, args: Arguments, node: ast.AST) -> Value:
 def BoundMethods(names: tuple[str, ...]) -> Value:
     """The grid object of cooperative groups: a structure whose one method is ``sync``."""
     return Tuple((BoundMethod(Object("grid"), names[0]),), None, names)
-
-
-# -------------------------------------------------------------------------------------------------------------------------- atomics
-
-
-def atomic(scope: Scope, name: str, args: Arguments, node: ast.AST) -> Value:
-    """``ag.atomic.<name>(array, index, ...)``; the old value."""
-    if name == "compare_and_swap":
-        _count(args, 3, 3, "atomic.compare_and_swap")
-        name, args = "cas", (args[0], literal(0), *args[1:])
-    op = name.removesuffix("_")
-    operand_count = 2 if op == "cas" else 1
-    _count(args, 2 + operand_count, 2 + operand_count, f"atomic.{name}")
-    target = args[0]
-    if not isinstance(target, View):
-        raise KernelError(f"ag.atomic.{name} works on an array, not {describe(target)}")
-    parts = args[1].items if isinstance(args[1], Tuple) else (args[1],)
-    element = indexing.select(scope, target, tuple(parts))
-    if not isinstance(element, Element) or target.element is None:
-        raise KernelError(f"ag.atomic.{name} needs one index for each axis of the array, which has {target.ndim}")
-    if element.view.array.space == "const":
-        raise KernelError("captured arrays are constants and cannot be written", "pass the array as an argument")
-    dtype = target.element
-    loc = scope.locate(node)
-    scope.shared.stored.add(target.array.name)
-    operands = [convert(number(v, f"ag.atomic.{name}"), dtype, f"ag.atomic.{name} on an array of {dtype}") for v in args[2:]]
-    kind = dtype.component.kind if dtype.is_complex and op in ("add", "sub") else dtype.kind
-    if kind not in ATOMICS[op]:
-        raise KernelError(f"ag.atomic.{name} is not defined for {dtype}")
-    numbers = (element.view.array.fields.index(target.record[0]),) if target.record else tuple(range(len(target.array.fields)))
-    index = tuple(scope.pin(i) for i in element.index)
-    old: list[Expr] = []
-    for n, field in enumerate(numbers):
-        exprs = [(v.real, v.imag)[n] if isinstance(v, Complex) else v.expr for v in operands]
-        var = scope.temporary(target.array.fields[field].dtype, "old")
-        scope.emit(Atomic(var, op, target.array.name, index, tuple(exprs), field, True, loc))
-        old.append(Ref(var))
-    return Complex(old[0], old[1]) if len(old) == 2 else Scalar(old[0])
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- warps
@@ -258,14 +219,14 @@ def _shuffle(op: str) -> Handler:
 def _vote(op: str, dtype: DType) -> Handler:
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
         _count(args, 2, 2, f"{op}_sync")
-        return Scalar(_warp(scope, op, (truth(args[1]),), _mask(args[0]), dtype, node))
+        return Scalar(_warp(scope, op, (truth(scope, args[1]),), _mask(args[0]), dtype, node))
 
     return handle
 
 
 def _eq_sync(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     _count(args, 2, 2, "eq_sync")
-    mask, predicate = scope.pin(_mask(args[0])), scope.pin(truth(args[1]))
+    mask, predicate = scope.pin(_mask(args[0])), scope.pin(truth(scope, args[1]))
     all_set = _warp(scope, "all", (predicate,), mask, bool_, node)
     any_set = _warp(scope, "any", (predicate,), mask, bool_, node)
     return Scalar(build.op("eq", all_set, any_set))
@@ -366,4 +327,4 @@ WORD_CALLS: dict[str, Handler] = {
     "bitcast": _bitcast,
 }  # fmt: skip
 
-__all__ = ["LOCAL_LIMIT", "WORD_CALLS", "Dim", "atomic", "declare", "explicit_cast", "float64", "integer"]
+__all__ = ["LOCAL_LIMIT", "WORD_CALLS", "declare"]

@@ -25,7 +25,9 @@ from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
 from anygpu.dtypes import DTYPES, DType
 from anygpu.engine.compile import Options, lower, run_passes
 from anygpu.engine.launch import Launcher
-from anygpu.frontend.calls import FUNCTIONS
+from anygpu.frontend import atomics
+from anygpu.frontend.context import KernelError
+from anygpu.frontend.functions import FUNCTIONS
 from anygpu.frontend.types import ArrayType
 from anygpu.frontend.vocabulary import WORDS, Word
 from anygpu.ir import kernel as ir
@@ -281,7 +283,7 @@ def result_type(function: object, arity: int, dtype: DType) -> str | None:
     return ", ".join(found[name] for name in sorted(found))
 
 
-STRUCTURAL = {"range", "enumerate", "zip", "reversed", "tuple", "len", "sum", "all", "any", "complex"}
+STRUCTURAL = {"range", "enumerate", "zip", "reversed", "tuple", "len", "sum", "all", "any", "complex", "dist", "prod", "finfo", "iinfo"}
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -303,7 +305,7 @@ def function_page() -> str:
         parts += [f"## {title}\n", "| Function | " + " | ".join(SAMPLES) + " |", "|---|" + "---|" * len(SAMPLES)]
         for name in public_names(module):
             function = getattr(module, name)
-            if module is builtins and name in STRUCTURAL:
+            if name in STRUCTURAL:
                 continue
             parts.append(_function_row(f"{prefix}{name}", function))
         parts.append("")
@@ -311,6 +313,10 @@ def function_page() -> str:
             parts.append("`range`, `enumerate`, `zip`, `reversed` and `tuple` are for loops; `len` takes arrays and tuples; `sum`, `all`,")
             parts.append("`any`, `min` and `max` take tuples; `complex(a, b)`, `int(x)`, `float(x)`, `bool(x)` and every dtype, such as")
             parts.append("`np.float32(x)`, convert.\n")
+        elif module is math:
+            parts.append("`math.dist` and `math.prod` take tuples.\n")
+        else:
+            parts.append("`np.finfo(dtype)` and `np.iinfo(dtype)` have their attributes, as constants.\n")
     return "\n".join(parts)
 
 
@@ -422,10 +428,22 @@ def support_page() -> str:
         found = cells(how, lambda dtype, row=row: operation_kernel(row, dtype))  # type: ignore[misc]
         parts.append(f"| `{row.name}` | {row.arity} | " + " | ".join(found) + " |")
     parts += ["\n## Atomics\n", "| Atomic | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
-    for op, kinds in ATOMICS.items():
-        found = cells(lambda d, kinds=kinds: "yes" if d.kind in kinds else None, lambda d, op=op: atomic_kernel(op, d))  # type: ignore[misc]
+    for op in ATOMICS:
+
+        def stands(dtype: DType, op: str = op) -> str | None:
+            try:
+                found = atomics.atomic_operation(op, dtype)
+            except KernelError:
+                return None
+            return "yes" if found == op else f"as `{found}`"
+
+        found = cells(stands, lambda dtype, op=op: atomic_kernel(atomics.atomic_operation(op, dtype), dtype))  # type: ignore[misc]
         parts.append(f"| `{op}` | " + " | ".join(found) + " |")
-    parts.append("\n`add` and `sub` also take complex arrays: one atomic for each part.\n")
+    parts += ["\n`add` and `sub` also take complex arrays: one atomic for each part. What is missing is refused for a reason:\n"]
+    kinds = {"b": "bool", "fc": "floats, complex", "c": "complex"}
+    parts += [
+        f"- {', '.join(f'`{op}`' for op in ops)} of {kinds[kind]}: {reason}." for (ops, kind), reason in atomics.UNSUPPORTED.items()
+    ]
     return "\n".join(parts)
 
 

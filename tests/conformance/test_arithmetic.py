@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import anygpu as ag
 from anygpu.dtypes import DTYPES, DType, bool_, float64, int64, promote, promote_weak
 
-from .harness import Grid, assert_same, check, pairs, special_values
+from .harness import Grid, Range, assert_same, check, pairs, special_values
 
 NAMES = list(DTYPES)
 REAL = [n for n in NAMES if not DTYPES[n].is_complex]
@@ -274,3 +275,130 @@ def test_literal_powers(exponent):
         found = check(power, Grid(2, 32), ints, tuple(np.zeros_like(x) for x in ints))
         for x, out in zip(ints, found.args[1], strict=True):
             assert_same(out, x**exponent, f"{x.dtype} ** {exponent}")
+
+
+# ------------------------------------------------------------------------------------- functions written in the kernel language itself
+
+
+def values_of(dtype):
+    return np.resize(special_values(np.dtype(dtype)), 64)
+
+
+@pytest.mark.parametrize("name", ["gcd", "lcm"])
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64, np.uint8, np.uint64])
+def test_greatest_divisors_and_least_multiples(name, dtype):
+    function = getattr(np, name)
+
+    @ag.kernel
+    def use(x, y, out):
+        i = ag.grid(1)
+        out[i] = function(x[i], y[i])
+
+    x, y = np.array([0, 12, 18, 7, 100, 36], dtype), np.array([6, 0, 0, 9], dtype)
+    x, y = np.resize(x, 32), np.resize(y, 32)
+    assert_same(check(use, Grid(1, 32), x, y, np.zeros(32, dtype)).args[2], function(x, y))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["spacing", "isposinf", "isneginf", "nan_to_num"])
+def test_functions_of_one_float_are_numpys(name, dtype):
+    function = getattr(np, name)
+    if name == "spacing" and dtype is np.float16:
+        return  # refused, see tests/errors
+
+    @ag.kernel
+    def use(x, out):
+        i = ag.grid(1)
+        out[i] = function(x[i])
+
+    x = values_of(dtype)
+    with np.errstate(all="ignore"):
+        wanted = function(x)
+    assert_same(check(use, Grid(2, 32), x, np.zeros_like(wanted)).args[1], wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_of_two_floats_are_numpys(dtype):
+    @ag.kernel
+    def use(x, y, step, both, power):
+        i = ag.grid(1)
+        step[i] = np.heaviside(x[i], y[i])
+        both[i] = np.logaddexp(x[i], y[i])
+        power[i] = np.float_power(x[i], 2)
+
+    x = values_of(dtype)
+    y = np.roll(x, 3)
+    zeros = np.zeros_like(x)
+    found = check(use, Grid(2, 32), x, y, zeros, zeros, np.zeros(64)).args
+    with np.errstate(all="ignore"):
+        assert_same(found[2], np.heaviside(x, y))
+        assert np.allclose(found[3], np.logaddexp(x, y), rtol=1e-5 if dtype is np.float32 else 1e-14, equal_nan=True)
+        assert np.allclose(found[4], np.float_power(x, 2), rtol=1e-14, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.uint64])
+def test_counts_of_bits_and_quotients_with_remainders(dtype):
+    @ag.kernel
+    def use(x, y, bits, quotient, rest, xor):
+        i = ag.grid(1)
+        bits[i] = np.bitwise_count(x[i])
+        quotient[i], rest[i] = np.divmod(x[i], y[i])
+        xor[i] = np.logical_xor(x[i], y[i])
+
+    x = values_of(dtype)
+    y = np.resize(np.array([1, 2, 3, 7, 10], dtype), 64)
+    out = [np.zeros(64, np.uint8), np.zeros_like(x), np.zeros_like(x), np.zeros(64, bool)]
+    found = check(use, Grid(2, 32), x, y, *out).args[2:]
+    for ours, wanted in zip(found, [np.bitwise_count(x), *np.divmod(x, y), np.logical_xor(x, y)], strict=True):
+        assert_same(ours, wanted)
+
+
+def of_two_integers(n, k):
+    return (
+        math.comb(n, k) + math.gcd(n, k, 4) + math.lcm(n + 1, k + 1, 3) + math.factorial(k) * 0.5 + math.prod((n, k, 2), start=3) * 0.25
+    )
+
+
+def of_two_floats(x, y):
+    close = math.isclose(x, y) + 2 * math.isclose(x, y, rel_tol=0.5) + 4 * math.isclose(x, y, abs_tol=3.0)
+    return close * 1000 + math.ulp(x) + math.dist((x, y), (1.0, 2.0)) + np.finfo(np.float32).bits + np.iinfo(np.int16).max
+
+
+def test_functions_of_pythons_math():
+    @ag.kernel
+    def use(n, k, x, y, whole, real):
+        i = ag.grid(1)
+        whole[i] = of_two_integers(n[i], k[i])
+        real[i] = of_two_floats(x[i], y[i])
+
+    n, k = np.arange(32) + 30, np.arange(32) % 20
+    x, y = np.resize([1.0, 1.5, 1e300, 0.0, -3.0], 32), np.resize([1.0, 1.0 + 1e-12, 1e300, 2.0], 32)
+    found = check(use, Grid(1, 32), n, k, x, y, np.zeros(32), np.zeros(32)).args[4:]
+    assert found[0].tolist() == [of_two_integers(*pair) for pair in zip(n.tolist(), k.tolist(), strict=True)]
+    assert np.allclose(found[1], [of_two_floats(*pair) for pair in zip(x.tolist(), y.tolist(), strict=True)], rtol=1e-15)
+
+
+def test_a_binomial_is_exact_where_it_fits():
+    @ag.kernel
+    def use(out):
+        i = ag.grid(1)
+        out[i] = math.comb(62, i)
+
+    assert check(use, Grid(1, 63), np.zeros(63, np.int64)).args[0].tolist() == [math.comb(62, k) for k in range(63)]
+
+
+@pytest.mark.parametrize("scalar", [np.float64(0.1), np.complex128(0.1 + 1j), np.float32(0.1), np.int64(3), 0.1, 3, 0.1 + 1j], ids=repr)
+def test_arguments_promote_as_in_numpy(scalar):
+    """A Python number takes the type of what it meets; a NumPy scalar has its own, also where its class is one of Python's."""
+
+    @ag.kernel
+    def scale(x, a, out):
+        i = ag.grid(1)
+        if i < out.size:
+            out[i] = x[i] * a
+
+    x = np.array([1, 3, 1e-3, 7e5], np.float32)
+    expected = x * scalar
+    found = check(scale, Range(4), x, scalar, np.zeros_like(expected))
+    assert found.args[2].dtype == expected.dtype
+    np.testing.assert_allclose(found.args[2], expected, rtol=1e-15 if expected.dtype.itemsize > 4 else 0)

@@ -8,6 +8,9 @@ import pytest
 import anygpu as ag
 from anygpu.dtypes import DTYPES
 from anygpu.errors import ArgumentError, KernelIndexError, ReadOnlyError
+from anygpu.frontend.atomics import atomic_operation, unsupported_reason
+from anygpu.frontend.context import KernelError
+from anygpu.ir.ops import ATOMICS
 
 from .harness import Grid, Range, assert_same, check, special_values
 
@@ -336,3 +339,158 @@ def test_one_array_in_two_arguments():
     both, out = np.full(64, -1), np.zeros(64, np.int64)
     alias[2, 32](both, both, out)
     assert np.array_equal(out, np.arange(64) + 5)
+
+
+# ------------------------------------------------------------------------------------------------------------------ parts as a whole
+
+
+def shift_up(x):
+    x[1:6] = x[0:5]
+
+
+def shift_down(x):
+    x[0:5] = x[1:6]
+
+
+def spread_one(x):
+    x[2:8] = x[3:4]
+
+
+def reversed_steps(x):
+    x[9:4:-1] = x[8:3:-1]
+
+
+def number(x):
+    x[3:50] = 7
+
+
+@pytest.mark.parametrize("change", [shift_up, shift_down, spread_one, reversed_steps, number])
+def test_parts_of_one_array_are_read_before_they_are_written(change):
+    found = check(ag.kernel(change), Grid(1, 1), np.arange(12.0)).args[0]
+    wanted = np.arange(12.0)
+    change(wanted)
+    assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_parts_of_a_matrix_overlap(up):
+    @ag.kernel
+    def rows(m):
+        if up:
+            m[1:] = m[:-1]
+            m[:, 1:] = m[:, :-1]
+            m[1:, :-1] = m[:-1, 1:]
+        else:
+            m[:-1] = m[1:]
+            m[:, :-1] = m[:, 1:]
+            m[:-1, 1:] = m[1:, :-1]
+
+    a, b = (slice(1, None), slice(None, -1))[:: 1 if up else -1]
+    wanted = np.arange(30).reshape(5, 6)
+    found = check(rows, Grid(1, 1), wanted).args[0]
+    wanted[a] = wanted[b].copy()
+    wanted[:, a] = wanted[:, b].copy()
+    wanted[a, b] = wanted[b, a].copy()
+    assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 9])
+def test_parts_of_lengths_known_at_run_time(n):
+    @ag.kernel
+    def store(x, y, n):
+        x[2:5] = y[0:n]
+
+    found = check(store, Grid(1, 1), np.zeros(8), np.arange(1.0, 9.0), n)
+    wanted = np.zeros(8)
+    if n in (1, 3):
+        wanted[2:5] = np.arange(1.0, 9.0)[0:n]
+        assert found.error is None and np.array_equal(found.args[0], wanted)
+    else:
+        assert isinstance(found.error, AssertionError) and "only be set to one of the same length" in str(found.error)
+
+
+@pytest.mark.parametrize("n", [-1, 3, 7, 100])
+def test_an_index_outside_a_slice_is_an_index_outside_the_array(n):
+    @ag.kernel
+    def store(x, n):
+        part = x[2:5]
+        part[n] = 1
+
+    found = check(store, Grid(1, 1), np.zeros(10), n)
+    assert isinstance(found.error, IndexError) and f"index {n if n < 0 else 10} is out of bounds" in str(found.error)
+    assert not found.args[0].any()
+
+
+def test_fields_of_records_by_name():
+    @ag.kernel
+    def store(r):
+        i = ag.grid(1)
+        r[i]["a"] = i
+        r[i]["b"] += 2.5
+        r[i].b *= 2
+
+    records = np.zeros(32, [("a", np.int32), ("b", np.float32)])
+    found = check(store, Grid(1, 32), records).args[0]
+    assert found["a"].tolist() == list(range(32)) and (found["b"] == 5).all()
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i2", ">c8", ">u4"])
+def test_captured_arrays_of_foreign_byte_order(dtype):
+    values = np.arange(32).astype(dtype)
+
+    @ag.kernel
+    def use(out):
+        i = ag.grid(1)
+        out[i] = values[i]
+
+    native = values.dtype.newbyteorder("=")
+    assert_same(check(use, Grid(1, 32), np.zeros(32, native)).args[0], values.astype(native))
+
+
+def test_arrays_without_axes_are_numbers_in_arithmetic():
+    captured = np.array(4.0)
+
+    @ag.kernel
+    def use(a, out):
+        i = ag.grid(1)
+        out[i] = a + i * captured
+        if a > 2:
+            out[i] -= -a
+        a[()] = 3.0
+
+    found = check(use, Grid(1, 1), np.array(3.0), np.zeros(1)).args
+    assert found[1][0] == 6.0
+
+
+# ----------------------------------------------------------------------------------------------------- atomics of every kind of dtype
+
+
+@pytest.mark.parametrize(
+    ("op", "ufunc"), [("add", np.add), ("min", np.minimum), ("max", np.maximum), ("nanmin", np.fmin), ("nanmax", np.fmax)]
+)
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint32, np.int64])
+def test_atomics_mean_what_numpys_function_means(op, ufunc, dtype):
+    word = getattr(ag.atomic, op)
+
+    @ag.kernel
+    def use(x, v, old):
+        i = ag.grid(1)
+        old[i] = word(x, i % 4, v[i])
+
+    x, v = np.array([0, 1, 1, 0]).astype(dtype), np.resize([1, 0, 0, 1, 3, 7], 32).astype(dtype)
+    found = check(use, Grid(1, 32), x, v, np.zeros(32, dtype)).args
+    wanted, olds = x.copy(), []
+    for i in range(32):
+        olds.append(wanted[i % 4])
+        wanted[i % 4] = ufunc(wanted[i % 4], v[i])
+    assert_same(found[0], wanted)
+    assert_same(found[2], np.array(olds, dtype))
+
+
+@pytest.mark.parametrize("op", ATOMICS)
+@pytest.mark.parametrize("name", DTYPES)
+def test_every_atomic_of_every_dtype_is_there_or_has_a_reason(op, name):
+    try:
+        assert atomic_operation(op, DTYPES[name]) in ATOMICS
+    except KernelError as error:
+        assert error.hint == unsupported_reason(op, DTYPES[name]) != ""

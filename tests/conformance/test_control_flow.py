@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+
 import numpy as np
 import pytest
 
@@ -394,3 +396,44 @@ def test_loop_over_an_empty_array_and_zero_blocks():
 
     assert check(total, Grid(1, 32), np.zeros(0), np.zeros(32)).args[1].tolist() == [5.0] * 32
     assert check(total, Grid(0, 32), np.zeros(3), np.ones(32)).args[1].tolist() == [1.0] * 32
+
+
+def made(source):
+    """The function ``kernel`` of a generated text."""
+    name = f"<made {hash(source)}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    space = {"ag": ag}
+    exec(compile(source, name, "exec"), space)
+    return space["kernel"]
+
+
+@pytest.mark.parametrize("operator", ["+ 1 +", "* x[i] -", "*"])
+def test_long_chains_of_operators(operator):
+    chain = f" {operator} ".join(["x[i]"] * 200)
+    kernel = made(f"def kernel(x, out):\n    i = ag.grid(1)\n    out[i] = {chain}\n")
+    x = np.resize([1, -1, 2], 32)
+    found = check(ag.kernel(kernel), Grid(1, 32), x, np.zeros(32, np.int64)).args[1]
+    assert np.array_equal(found, eval(chain, {"x": x, "i": slice(None)}))
+
+
+def test_many_guards_one_after_the_other():
+    guards = "".join(f"    if i == {n}:\n        return\n" for n in range(0, 400, 2))
+    kernel = made(f"def kernel(out):\n    i = ag.grid(1)\n{guards}    out[i] = 1\n")
+    found = check(ag.kernel(kernel), Grid(1, 32), np.zeros(32, np.int64)).args[0]
+    assert found.tolist() == [i % 2 for i in range(32)]
+
+
+def test_functions_that_double_are_refused_before_they_take_minutes():
+    source = "def f0(v):\n    return v + 1\n"
+    source += "".join(f"def f{n}(v):\n    return f{n - 1}(v) + f{n - 1}(v)\n" for n in range(1, 30))
+    kernel = made(source + "def kernel(out):\n    out[0] = f29(out[0])\n")
+    with pytest.raises(ag.CompileError, match="more than 8,000 statements and calls") as error:
+        ag.kernel(kernel)[1, 1](np.zeros(1))
+    assert "called from" in str(error.value) and "in f29" in str(error.value)
+
+
+def test_calls_nested_too_deeply_are_an_error_of_the_kernel():
+    source = "def f0(v):\n    return v + 1\n" + "".join(f"def f{n}(v):\n    return f{n - 1}(v) + 1\n" for n in range(1, 100))
+    kernel = made(source + "def kernel(out):\n    out[0] = f99(out[0])\n")
+    with pytest.raises(ag.CompileError, match="nested more than 64 deep"):
+        ag.kernel(kernel)[1, 1](np.zeros(1))

@@ -371,3 +371,34 @@ def test_static_values_fold_into_branches():
 
     assert check(use, Grid(1, 32), np.arange(32.0), np.zeros(32)).args[1].tolist() == list(range(32))
     assert check(use, Grid(1, 32), np.arange(64.0).reshape(32, 2), np.zeros(32)).args[1].tolist() == list(range(0, 64, 2))
+
+
+def test_print_has_separators_ends_and_formatted_constants():
+    width = 6
+
+    @ag.kernel
+    def use(x):
+        i = ag.grid(1)
+        if i < 2:
+            print("a", i, x[i], sep=", ", end="!\n")
+            print(x[i], None, sep="", end=None)
+            print(f"{width:>{width}}|{2.5:.3f}|{'s'!r}|{i}")
+            assert i >= 0, f"{width:03d} wide"
+
+    found = check(use, Grid(1, 32), np.arange(32))
+    lines = [[f"a, {i}, {i}!", f"{i}None", f"     6|2.500|'s'|{i}"] for i in range(2)]
+    assert found.printed == lines[0] + lines[1]
+
+
+def test_modules_whose_names_begin_like_numpys_are_the_users_own():
+    def helper(v):
+        return v + 1
+
+    helper.__module__ = "numpy_helpers"
+
+    @ag.kernel
+    def use(out):
+        i = ag.grid(1)
+        out[i] = helper(i)
+
+    assert check(use, Grid(1, 32), np.zeros(32)).args[0].tolist() == list(range(1, 33))

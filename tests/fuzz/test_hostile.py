@@ -297,7 +297,7 @@ CONFIGURATIONS = [
     (lambda k: k[2**31, 32], "the grid has 2147483648 blocks along x; the limit is 2147483647"),
     (lambda k: k[(1, 65536), 32], "the grid has 65536 blocks along y; the limit is 65535"),
     (lambda k: k[10**30, 32], "the limit is 2147483647"),
-    (lambda k: k[1, 32, "stream"], "the CPU device has no streams"),
+    (lambda k: k[1, 32, "stream"], "a stream is what device.create_stream() makes"),
     (lambda k: k[1, 32, 0, -8], "the dynamic shared memory must not be negative: -8"),
     (lambda k: k[1, 32, 0, 1 << 40], "dynamic shared memory"),
     (lambda k: k.forall(-1), "negative extent"),

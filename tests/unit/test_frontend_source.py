@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+import anygpu as ag
 from anygpu.errors import CompileError
 from anygpu.frontend.parse import parse_function, unwrap
 
@@ -70,9 +71,10 @@ def test_what_has_no_source_is_refused_with_a_hint():
         parse_function(len)
 
 
-def test_wrappers_are_taken_off():
+def test_kernels_are_unwrapped_and_other_wrappers_kept():
     def wrapper():
         pass
 
     wrapper.__wrapped__ = first
-    assert unwrap(wrapper) is first
+    assert unwrap(wrapper) is wrapper
+    assert unwrap(ag.kernel(first)) is first
