@@ -68,7 +68,7 @@ def _slow(
     element = f"<{width} x {memory_type(field.dtype)}>"
     apart = memory.array.itemsize if memory.array.space == "local" else 0
     kinds = "".join(f"_{scalar_type(v.dtype)}" if v.shape == VARYING else "_s" for v in index)
-    name = f"slow_{action}_{memory_type(field.dtype)}_{apart}{kinds}"
+    name = f"slow_{action}_{memory_type(field.dtype)}_{width}_{apart}{kinds}"  # edge strips run with a width of 1
     address = w.emit(f"getelementptr i8, ptr {memory.address}, i64 {field.offset}") if field.offset else memory.address
     given = [_place(access, site, access.lane_bits(mask)), f"ptr {address}"]
     for value, extent, stride in zip(index, memory.extents, memory.strides, strict=True):

@@ -402,3 +402,23 @@ def test_modules_whose_names_begin_like_numpys_are_the_users_own():
         out[i] = helper(i)
 
     assert check(use, Grid(1, 32), np.zeros(32)).args[0].tolist() == list(range(1, 33))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ag.bfloat16], ids=["float16", "bfloat16"])
+def test_nextafter_of_halves(dtype):
+    @ag.kernel
+    def step(x, y, out):
+        i = ag.grid(1)
+        if i < out.size:
+            out[i] = np.nextafter(x[i], y[i])
+
+    bits = np.random.default_rng(4).integers(0, 1 << 16, (2, 3000)).astype(np.uint16)
+    bits[:, :6] = [[0, 0x8000, 0x7BFF, 1, 0x8001, 0x7E00], [0, 1, 0x7C00, 0, 0, 0]]
+    bits[1, 6:600] = bits[0, 6:600]
+    x, y = bits.view(dtype)
+    with np.errstate(all="ignore"):
+        found = check(step, Range(3000), x, y, np.zeros(3000, dtype))
+        expected = np.nextafter(x, y)
+        known = ~np.isnan(expected)
+        assert np.array_equal(np.isnan(found.args[2]), ~known)
+    assert np.array_equal(found.args[2].view(np.uint16)[known], expected.view(np.uint16)[known])

@@ -71,3 +71,20 @@ def test_matches_of_bfloat16() -> None:
         out[ag.grid(1)] = ag.match_any_sync(0xFFFFFFFF, -ag.bfloat16(0))
 
     assert (check(match, Grid(1, 32), np.zeros(32, np.uint32)).args[0] == 0xFFFFFFFF).all()
+
+
+def test_local_arrays_read_out_of_bounds_by_a_single_lane_and_by_a_strip() -> None:
+    """An edge strip runs lane by lane: what it calls for such a read is not what whole strips call."""
+
+    @ag.kernel
+    def read(out):
+        i = ag.grid(1)
+        m = ag.local.array(6, np.uint32)
+        for z in range(6):
+            m[z] = z + 1
+        out[i] = m[i]
+
+    for launch in (Grid(3, 7), Grid(2, 33), Grid(1, 64)):
+        size = launch.grid * launch.block
+        found = check(read, launch, np.ones(size, np.uint64))
+        assert found.args[0].tolist() == [1, 2, 3, 4, 5, 6] + [0] * (size - 6)
