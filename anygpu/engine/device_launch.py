@@ -264,11 +264,11 @@ class _HostMemory:
         if not self.copied:
             return self.device.driver.argument(low, max(1, high - low)), address, address - low
         if low == high:
-            return self.empty().argument_on(stream), self.empty().address, 0
+            return self.empty.argument_on(stream), self.empty.address, 0
         first, _, buffer, _ = next(r for r in self.regions if r[0] <= low and high <= r[1])
         return buffer.argument_on(stream), buffer.address + address - first, address - first
 
-    @functools.cache  # noqa: B019  (one for each launch, and as long as it)
+    @functools.cached_property  # a cache of the method's would keep every launch's buffers for good
     def empty(self) -> Buffer:
         """Stands for arrays without elements."""
         return self.device.allocate(4)
