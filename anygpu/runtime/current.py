@@ -19,7 +19,8 @@ class _Stack(threading.local):
 class Current:
     """The devices that threads have entered, and the process's default by name.
 
-    ``elsewhere`` is false until a device other than the CPU has been made current for the first time: a launch then looks no further.
+    ``elsewhere`` is false until a device other than the CPU was made current, or an array in a device's memory was made, for the first
+    time: until then a launch looks no further.
     """
 
     def __init__(self) -> None:

@@ -188,7 +188,8 @@ class Device:
             self._default_stream.refuse_capture("synchronize")
         self.driver.synchronize()
         for stream in list(self.streams):
-            stream.report()
+            if not (stream.capturing or stream.closed):
+                stream.report()
 
 
 def current_device() -> Device:

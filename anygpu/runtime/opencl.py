@@ -353,10 +353,12 @@ class OpenClDriver(Driver):
         # what pyopencl's own calls use; the public set_arg finds the type of bytes by trying, which takes 10 us
         set_bytes, set_svm = getattr(kernel, "_set_arg_buf", kernel.set_arg), getattr(kernel, "_set_arg_svm", kernel.set_arg)
         pointers = [n for n, p in enumerate(parameters) if p.code == "P"]
-        scalars = [(n, struct.Struct(p.code).pack) for n, p in enumerate(parameters) if p.code not in "PSV*"]
+        integers = [(n, struct.Struct(p.code).pack) for n, p in enumerate(parameters) if p.code in "bBhHiIqQ"]
+        scalars = [(n, struct.Struct(p.code).pack) for n, p in enumerate(parameters) if p.code not in "PSV*bBhHiIqQ"]
         structures = [n for n, p in enumerate(parameters) if p.code in "V*"]
         scratch = [n for n, p in enumerate(parameters) if p.code == "S"]
         enqueue, lock, local_memory = cl.enqueue_nd_range_kernel, threading.Lock(), cl.LocalMemory
+        last: list[object] = [None] * len(parameters)  # what the kernel object holds: most launches differ from the last in little
 
         # keep: a kernel of Intel's runtime does not keep its program alive
         def launch(stream: Handle, grid: Triple, block: Triple, shared: int, values: Sequence[object], keep: object = program) -> None:
@@ -364,7 +366,13 @@ class OpenClDriver(Driver):
             try:
                 with lock:
                     for n in pointers:
-                        set_svm(n, values[n])
+                        if values[n] is not last[n]:
+                            set_svm(n, values[n])
+                            last[n] = values[n]
+                    for n, pack in integers:
+                        if values[n] != last[n]:
+                            set_bytes(n, pack(values[n]))
+                            last[n] = values[n]
                     for n, pack in scalars:
                         set_bytes(n, pack(values[n]))
                     for n in structures:
