@@ -207,7 +207,7 @@ def set_default_device(device: str | Device) -> Device:
         'cpu'
     """
     chosen = Device(device)
-    current.default = chosen.name
+    current.chosen = chosen.name
     current.elsewhere |= chosen.name != "cpu"
     return chosen
 
