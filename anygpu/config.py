@@ -71,6 +71,13 @@ OPTIONS = (
         "`1`",
         "Whether kernels check their accesses, unless `bounds_check=` of the kernel says otherwise.",
     ),
+    Option(
+        "ANYGPU_DEVICE",
+        "device",
+        "cpu, opencl, cuda or hip, perhaps with a number (opencl:0)",
+        "`cpu`",
+        "Device that kernels are launched on where the program names none.",
+    ),
 )
 
 
@@ -85,6 +92,7 @@ class Config:
         num_threads: Threads that the CPU device computes with.
         debug: Stages to print while compiling, a subset of `STAGES`.
         bounds_check: Whether kernels check their accesses unless they say otherwise themselves.
+        device: Name of the default device.
 
     Example:
         >>> Config.from_environment({"ANYGPU_CACHE_SIZE": "2G"}).cache_size == 2 * 1024**3
@@ -97,6 +105,7 @@ class Config:
     num_threads: int
     debug: frozenset[str]
     bounds_check: bool
+    device: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
@@ -123,6 +132,7 @@ class Config:
             num_threads=read("ANYGPU_NUM_THREADS", _threads, usable_cores),
             debug=read("ANYGPU_DEBUG", _stages, lambda: _plain_debug(environment.get("DEBUG", ""))),
             bounds_check=read("ANYGPU_BOUNDS_CHECK", _switch, lambda: True),
+            device=read("ANYGPU_DEVICE", _device, lambda: "cpu"),
         )
 
 
@@ -176,6 +186,13 @@ def _switch(text: str) -> bool:
     if text.lower() not in words:
         raise ValueError("neither on nor off")
     return words[text.lower()]
+
+
+def _device(text: str) -> str:
+    match = re.fullmatch(r"(cpu|opencl|cuda|hip)(:\d+)?", text, re.ASCII)
+    if match is None or (match[1] == "cpu" and match[2]):
+        raise ValueError("not the name of a device")
+    return text if match[2] or text == "cpu" else f"{text}:0"
 
 
 def _threads(text: str) -> int:

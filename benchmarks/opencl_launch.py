@@ -1,4 +1,5 @@
-"""The time that the host needs to queue a small kernel on OpenCL: pyopencl's own call against anygpu's, interleaved in one process.
+"""The time that the host needs to queue a small kernel on OpenCL: pyopencl's own call against anygpu's of the same source and of a Python
+kernel (which also checks its accesses), interleaved in one process.
 
     python -m benchmarks.opencl_launch
 """
@@ -21,6 +22,13 @@ kernel void axpy(float a, global float *x, global const float *y, long n) {
 LAUNCHES, ROUNDS, SIZE, BLOCK = 2000, 9, 256, 64
 
 
+@ag.kernel
+def axpy(a, x, y):
+    i = ag.grid(1)
+    if i < x.size:
+        x[i] += a * y[i]
+
+
 def seconds(call: Callable[[], object], finish: Callable[[], object]) -> float:
     """Seconds of this thread's processor time a call: the device, which may be the same processor, does not count."""
     begin = time.thread_time()
@@ -36,6 +44,9 @@ def main() -> None:
     x, y = (device.to_device(np.ones(SIZE, np.float32)) for _ in range(2))
     launcher = ag.Program(SOURCE, "opencl").compile(device).get_kernel("axpy")[SIZE // BLOCK, BLOCK]
 
+    arrays = [buffer.array(np.float32) for buffer in (x, y)]
+    python = axpy[SIZE // BLOCK, BLOCK, device.default_stream]
+
     import pyopencl as cl  # after the device: its driver has been found by then
 
     context = cl.Context([d for p in cl.get_platforms() for d in p.get_devices()][:1])
@@ -46,7 +57,8 @@ def main() -> None:
 
     calls = {
         "pyopencl": (lambda: kernel(queue, (SIZE,), (BLOCK,), 2.0, x_peer, y_peer, SIZE), queue.finish),
-        "anygpu": (lambda: launcher(2.0, x, y, SIZE), device.synchronize),
+        "OpenCL C": (lambda: launcher(2.0, x, y, SIZE), device.synchronize),
+        "Python": (lambda: python(2.0, *arrays), device.synchronize),
     }
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(ROUNDS):

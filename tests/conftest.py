@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 OPTION_OF_MARKER = {"slow": "--slow", "gpu": "--gpu"}
 
 # Options of a user's shell that would change what tests see. ANYGPU_CACHE_DIR is set below instead.
-ENVIRONMENT = ("ANYGPU_CACHE", "ANYGPU_CACHE_SIZE", "ANYGPU_DEBUG", "ANYGPU_BOUNDS_CHECK", "ANYGPU_NUM_THREADS", "DEBUG")
+ENVIRONMENT = ("ANYGPU_CACHE", "ANYGPU_CACHE_SIZE", "ANYGPU_DEBUG", "ANYGPU_BOUNDS_CHECK", "ANYGPU_NUM_THREADS", "ANYGPU_DEVICE", "DEBUG")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -59,6 +59,10 @@ def _run(chosen: argparse.Namespace) -> int:
 
             request = Request(chosen.kernel, chosen.stage, chosen.signature, chosen.forall, chosen.grid, chosen.block)
             inspect(Console(), request)
+        case "run":
+            from anygpu.cli.run import run
+
+            run(chosen.script, chosen.arguments, chosen.device)
         case "cache":
             from anygpu.cli.info import cache_clear, cache_info
 
@@ -98,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--forall", type=_extents, metavar="N[,N...]", help="compile for a range launch over this shape")
     inspect.add_argument("--grid", type=_extents, metavar="N[,N[,N]]", help="compile for a launch with this grid (default: 1)")
     inspect.add_argument("--block", type=_extents, metavar="N[,N[,N]]", help="and this block (default: 256)")
+
+    run = commands.add_parser(
+        "run", help="a script, on a device of your choice",
+        description="Runs a script as python would, with another default device, and raises at its end what its last launches did wrong.",
+    )  # fmt: skip
+    run.add_argument("--device", metavar="NAME", help="such as opencl:0, before or after the script (default: $ANYGPU_DEVICE or cpu)")
+    run.add_argument("script", metavar="SCRIPT.py", help="a file")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the script; those after -- are not looked at")
 
     cache = commands.add_parser("cache", help="the disk cache of compiled kernels", description="Shows the disk cache, or empties it.")
     cache.add_argument("action", choices=("info", "clear"), nargs="?", default="info", help="what to do (default: %(default)s)")

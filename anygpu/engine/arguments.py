@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anygpu.dtypes import Field, bool_, complex128, float64, from_numpy, int64, uint64
-from anygpu.errors import ArgumentError, CopyWarning, warn
+from anygpu.errors import AnyGPUError, ArgumentError, CopyWarning, warn
 from anygpu.frontend.signature import ArrayType, ConstantType, ScalarType, TupleType, Type
 
 MAXIMUM_NDIM = 8
@@ -65,6 +65,10 @@ class Copies:
                     f"arguments '{name}' and '{other}' share memory, one of them must be copied, and the kernel writes one: pass arrays "
                     "of their own, or aligned ones in this machine's byte order"
                 )
+
+    def other(self, value: object, name: str) -> Argument | None:
+        """The description of an argument that only some launches take; None if this one does not."""
+        return None
 
     def _given(self, array: np.ndarray) -> np.ndarray:
         """The array in whose place the kernel gets ``array``."""
@@ -224,10 +228,12 @@ def _foreign(value: object, name: str, copies: Copies) -> Argument:
             _refuse_missing_memory(array, "__array_struct__", name)
         elif isinstance(value, memoryview | bytearray | bytes):
             array = np.frombuffer(value, np.uint8) if not isinstance(value, memoryview) else np.asarray(value)
+        elif (described := copies.other(value, name)) is not None:
+            return described
         else:
             hint = ": make an array of it with np.array" if isinstance(value, list) else ""
             raise ArgumentError(f"argument '{name}' is a {type(value).__name__}, which kernels do not take{hint}")
-    except ArgumentError:
+    except AnyGPUError:
         raise
     except Exception as error:  # whatever a foreign object raises becomes our error, with its own as the cause
         raise ArgumentError(f"argument '{name}' ({type(value).__name__}) could not be read as an array: {error}") from error

@@ -27,7 +27,7 @@ from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
 from anygpu.runtime.current import current
 
 if TYPE_CHECKING:
-    from anygpu.engine.device_launch import DeviceVariant
+    from anygpu.engine.device_variant import DeviceVariant
     from anygpu.frontend.signature import Type
     from anygpu.runtime.stream import Stream
 
@@ -75,7 +75,7 @@ class Kernel:
         self._plans: dict[object, _Plan] = {}
         self._variants: dict[object, Variant] = {}
         self._launchers: dict[object, Launcher] = {}
-        self._quick: weakref.WeakSet[Launcher] = weakref.WeakSet()  # those that can launch natively
+        self._quick: weakref.WeakSet[Launcher] = weakref.WeakSet()  # those that know how to launch again
         self.device_variants: dict[object, DeviceVariant] = {}
         self._history: list[tuple[tuple[Type, ...], Options, Variant]] = []
 
@@ -93,15 +93,18 @@ class Kernel:
     def _launcher(self, configuration: object, make: Callable[[object], Launcher], kind: object = None) -> Launcher:
         """A configuration's launcher, which knows how to launch again quickly, and is remembered for that."""
         key = _key(configuration) if kind is None else (kind, _key(configuration))
+        launchers: dict[object, object] = self._launchers  # type: ignore[assignment]
+        if kind is None and type(configuration) is tuple and len(configuration) > 2 and hasattr(configuration[2], "launchers"):
+            launchers, key = configuration[2].launchers, (self, key)  # a kernel must not keep a stream open
         try:
-            known = self._launchers.get(key)
+            known = launchers.get(key)
         except TypeError:  # a list or an array as an extent
             return make(configuration)
         if known is None:
-            if len(self._launchers) >= MOST_KEPT:
-                self._launchers.clear()
-            known = self._launchers[key] = make(configuration)
-        return known
+            if len(launchers) >= MOST_KEPT:
+                launchers.clear()
+            known = launchers[key] = make(configuration)
+        return known  # type: ignore[return-value]
 
     def _configure(self, configuration: object) -> Launcher:
         if not isinstance(configuration, tuple) or not 2 <= len(configuration) <= 4:
@@ -244,19 +247,26 @@ class Kernel:
         variant = self._variants.get(key)
         if variant is None:
             variant = compile_variant(self.__wrapped__, types, options)
-            if any(known.fingerprint.digest != variant.fingerprint.digest for known in list(self._variants.values())):
-                self._forget()
+            self.forget_others(variant.fingerprint.digest)
             self._variants[key] = variant
             self._history.append((types, options, variant))
         return variant
 
-    def _forget(self) -> None:
-        """Make no further use of any variant."""
+    def forget_others(self, digest: str) -> None:
+        """Make no further use of any variant if there are some that captured other values than ``digest`` stands for."""
+        known = [v.fingerprint.digest for v in list(self._variants.values())] + [v.digest for v in list(self.device_variants.values())]
+        if all(other == digest for other in known):
+            return
         self._variants.clear()
         self.device_variants.clear()
         self._plans.clear()
         for launcher in list(self._quick):
             launcher.native = None
+            launcher.plans.clear()
+
+    def remember(self, launcher: Launcher) -> None:
+        """Note that a launcher knows how to launch again, for when that must be forgotten."""
+        self._quick.add(launcher)
 
     def _options(self, launcher: Launcher, checks: bool, small: bool) -> Options:
         """What the variant for a launch is compiled for."""
@@ -334,8 +344,8 @@ class Launcher:
     """A kernel with its launch configuration: call it with the kernel's arguments."""
 
     __slots__ = (
-        "__weakref__", "arrangement", "block", "blocks", "extent", "form", "grid", "kernel", "multiple", "native", "shared", "small",
-        "stream", "words",
+        "__weakref__", "arrangement", "block", "blocks", "extent", "form", "grid", "kernel", "multiple", "native", "plans", "shared",
+        "small", "stream", "words",
     )  # fmt: skip
 
     def __init__(
@@ -349,6 +359,7 @@ class Launcher:
         self.extent = extent
         self.blocks = grid[0] * grid[1] * grid[2]
         self.native: NativeLaunch | None = None
+        self.plans: dict[object, object] = {}  # for devices, by stream and the arguments' key
         self.words = (*grid, *block)
         self.small = all(g * b < _SMALL_BYTES for g, b in zip(grid, block, strict=True)) and all(n < _SMALL_BYTES for n in extent)
         self.multiple = block[0] & -block[0] if block[0] & 31 else 32
@@ -366,8 +377,8 @@ class Launcher:
     def __call__(self, *args: object, **kwargs: object) -> None:
         native = self.native
         kernel = self.kernel
-        if current.elsewhere or self.stream is not None:
-            return self._launch_anywhere(kernel._bind(args, kwargs))
+        if self.stream is not None or (current.elsewhere and not current.is_cpu()):
+            return _elsewhere()(self, kernel._bind(args, kwargs))
         if native is not None and not kwargs:
             outcome = native.call(native.address, args)
             if outcome == 0:
@@ -379,23 +390,19 @@ class Launcher:
                 assert isinstance(plan, _Plan)
                 words = plan.packer.unpack(native.words.raw[: plan.packer.size])[HEADER_WORDS:]
                 raise failure(kernel.__wrapped__.__name__, plan.variant.artifact, self, list(native.error), words)
-        kernel._launch(self, kernel._bind(args, kwargs))
+        (_elsewhere() if current.elsewhere else kernel._launch)(self, kernel._bind(args, kwargs))
         return None
-
-    def _launch_anywhere(self, args: tuple[object, ...]) -> None:
-        """Launch on the stream's device, or the current one, or where the arrays are."""
-        from anygpu.engine.device_launch import chosen_device, launch_on, on_host
-
-        device = chosen_device(self, args)
-        if device.name == "cpu":
-            if self.stream is not None:
-                self.stream.check()
-            self.kernel._launch(self, tuple(map(on_host, args)))
-        else:
-            launch_on(device, self.kernel, self, args)
 
 
 # ------------------------------------------------------------------------------------------------------------------------- helpers
+
+
+@functools.cache
+def _elsewhere() -> Callable[[Launcher, tuple[object, ...]], None]:
+    """Launches on other devices, or with arrays in a device's memory: imported by the first."""
+    from anygpu.engine.device_launch import launch_anywhere
+
+    return launch_anywhere
 
 
 def _key(configuration: object) -> object:

@@ -15,7 +15,7 @@ from anygpu.errors import KernelAssertionError, KernelIndexError, Location
 
 if TYPE_CHECKING:
     from anygpu.engine.compile import Artifact
-    from anygpu.engine.device_launch import DeviceArtifact
+    from anygpu.engine.device_variant import DeviceArtifact
     from anygpu.engine.launch import Launcher
 
 PRINT_BYTES = 1 << 20

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
+
+from anygpu.config import config
 
 if TYPE_CHECKING:
     from anygpu.runtime.device import Device
@@ -19,13 +22,19 @@ class _Stack(threading.local):
 class Current:
     """The devices that threads have entered, and the process's default by name.
 
-    ``elsewhere`` is false until a device other than the CPU has been made current for the first time: a launch then looks no further.
+    ``elsewhere`` is false until a device other than the CPU was made current, or an array in a device's memory was made, for the first
+    time: until then a launch looks no further.
     """
 
     def __init__(self) -> None:
         self.stack = _Stack()
-        self.default = "cpu"
-        self.elsewhere = False
+        self.chosen: str | None = None
+        self.elsewhere = bool(os.environ.get("ANYGPU_DEVICE", "").strip())
+
+    @property
+    def default(self) -> str:
+        """The process's default: the one that was set, else the one that the environment names."""
+        return self.chosen or config().device
 
     def is_cpu(self) -> bool:
         """Whether the CPU is the current device."""

@@ -188,7 +188,8 @@ class Device:
             self._default_stream.refuse_capture("synchronize")
         self.driver.synchronize()
         for stream in list(self.streams):
-            stream.report()
+            if not (stream.capturing or stream.closed):
+                stream.report()
 
 
 def current_device() -> Device:
@@ -206,7 +207,7 @@ def set_default_device(device: str | Device) -> Device:
         'cpu'
     """
     chosen = Device(device)
-    current.default = chosen.name
+    current.chosen = chosen.name
     current.elsewhere |= chosen.name != "cpu"
     return chosen
 

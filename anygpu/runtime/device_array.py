@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anygpu.runtime.current import current
 from anygpu.runtime.memory import Buffer
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class DeviceArray:
             raise ValueError(f"an array cannot have the shape {shape}")
         if self.nbytes > buffer.size:
             raise ValueError(f"an array of {self.nbytes:,} bytes does not fit in a buffer of {buffer.size:,}")
+        if buffer.offset % self.dtype.alignment:
+            where = f"this part of a buffer begins at byte {buffer.offset}"
+            raise ValueError(f"an array of {self.dtype} begins at a multiple of {self.dtype.alignment} bytes; {where}")
+        current.elsewhere = True
 
     def __repr__(self) -> str:
         return f"<{self.dtype} array of shape {self.shape} on {self.device.name}>"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import ctypes
 import math
+import operator
 import os
 import sys
 import threading
@@ -309,7 +310,7 @@ class Buffer:
 
         if shape is None:
             shape = self.size // np.dtype(dtype).itemsize
-        return DeviceArray(self, dtype, (shape,) if isinstance(shape, int) else tuple(shape))
+        return DeviceArray(self, dtype, tuple(map(operator.index, shape)) if isinstance(shape, tuple | list) else (operator.index(shape),))
 
     def view(self, offset: int, size: int | None = None) -> Buffer:
         """Part of the buffer, sharing its memory: ``size`` bytes from ``offset``, by default all that follow."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from anygpu.runtime.device import Device
 
 Operation = Callable[..., object]  # a driver's method whose first argument is the stream
+Report = Callable[["Stream"], None]  # raises what went wrong in work of the stream that is done
 _HELD = 64  # host objects that a stream keeps alive before it puts an event behind them, to see when they can go
 
 
@@ -45,7 +46,10 @@ class Stream:
         self.handle: Handle = device.driver.create_stream()
         self.graph: Graph | None = None  # what is being captured
         self.launchers: dict[object, object] = {}  # launch configurations that name this stream
-        self.reports: dict[object, Callable[[], None]] = {}  # what to ask, once work is done, whether it went well
+        self.lock = threading.RLock()  # held while something is queued that is reported on, and while reports are taken away
+        self.reports: dict[object, Report] = {}  # what to ask, once work is done, whether it went well
+        self.slots: list[object] = []  # for whoever reports: memory that is clean again
+        self._failures: list[Exception] = []  # what went wrong, and was not raised yet
         self.closed = False
         self._held: list[object] = []
         self._marked: collections.deque[tuple[Event, list[object]]] = collections.deque()
@@ -140,16 +144,23 @@ class Stream:
         self.report()
 
     def report(self) -> None:
-        """Raise what went wrong in work that is done: the first of its errors, in the order of the launches."""
-        failures: list[Exception] = []
-        reports, self.reports = list(self.reports.values()), {}
-        for ask in reports:
-            try:
-                ask()
-            except (IndexError, AssertionError) as failure:
-                failures.append(failure)
+        """Raise what went wrong in work that is done: the first of its errors, in the order of the launches, with notes of the others."""
+        self.settle()
+        failures, self._failures = self._failures, []
         if failures:
+            for other in failures[1:]:
+                failures[0].add_note(f"a later launch on this stream also failed: {other}")
             raise failures[0]
+
+    def settle(self) -> None:
+        """Find out what went wrong in work that is done, to be raised by the next `report`."""
+        with self.lock:
+            reports, self.reports = self.reports, {}
+        for ask in reports.values():
+            try:
+                ask(self)
+            except (IndexError, AssertionError) as failure:
+                self._failures.append(failure)
 
     def refuse_capture(self, what: str) -> None:
         """Raise `WrongStreamError` if the stream is being captured, which ``what`` would wait for in vain."""
@@ -159,10 +170,14 @@ class Stream:
 
     def close(self) -> None:
         """Wait for the queued work and give the stream back. Later use raises `WrongStreamError`; closing twice is allowed."""
-        if not self.closed and faults.usable(self.driver):
-            self.synchronize()
-        self.closed = True
-        self._destroy()
+        try:
+            if not self.closed and faults.usable(self.driver):
+                self.synchronize()
+        finally:
+            self.closed = True
+            self.slots.clear()
+            self.launchers.clear()
+            self._destroy()
 
     # ------------------------------------------------------------------------------------------------------------------- graphs
 
@@ -284,6 +299,7 @@ class Graph:
         self.streams = [stream]  # those that take part, the one that began it first
         self.operations: list[tuple[Operation, Stream, tuple[object, ...]]] = []
         self.kept: list[object] = []
+        self.reports: dict[object, Report] = {}  # what to ask after each replay
         self.capturing = True
         self._lock = threading.Lock()
         self._handle: Handle | None = None
@@ -331,10 +347,13 @@ class Graph:
         stream.refuse_capture("replay")
         if self.capturing:
             raise WrongStreamError("this graph is still being captured\n  hint: stream.end_capture() comes first")
-        if self._handle is None:
-            for operation, original, arguments in self.operations:
-                (stream if original is first else original).submit(operation, *arguments)
-        else:
-            self.instantiate()
-            stream.submit(self.device.driver.launch_graph, self._instance)
+        with stream.lock:
+            for report in self.reports.values():
+                stream.reports[report] = report
+            if self._handle is None:
+                for operation, original, arguments in self.operations:
+                    (stream if original is first else original).submit(operation, *arguments)
+            else:
+                self.instantiate()
+                stream.submit(self.device.driver.launch_graph, self._instance)
         stream.keep(self)

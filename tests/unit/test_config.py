@@ -30,6 +30,17 @@ def test_defaults() -> None:
     assert found == read(ANYGPU_CACHE="", ANYGPU_DEBUG=" ", ANYGPU_NUM_THREADS="", ANYGPU_CACHE_DIR="", ANYGPU_CACHE_SIZE="")
 
 
+def test_the_default_device() -> None:
+    assert read().device == read(ANYGPU_DEVICE="cpu").device == "cpu"
+    assert read(ANYGPU_DEVICE="opencl").device == read(ANYGPU_DEVICE=" opencl:0 ").device == "opencl:0"
+    assert read(ANYGPU_DEVICE="cuda:12").device == "cuda:12"
+    for wrong in ("gpu", "cpu:1", "opencl:", "cuda:x"):
+        with pytest.raises(ConfigError) as caught:
+            read(ANYGPU_DEVICE=wrong)
+        accepts = "it takes cpu, opencl, cuda or hip, perhaps with a number (opencl:0)"
+        assert str(caught.value) == f"ANYGPU_DEVICE={wrong!r}: not the name of a device; {accepts}"
+
+
 def test_threads_default_to_the_cores_of_this_process() -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no affinity")
