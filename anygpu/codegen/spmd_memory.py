@@ -432,6 +432,8 @@ class MemoryAccess:
             equal = w.emit(f"icmp eq {t} {value.text}, {row}")
             tests.append(w.emit(f"icmp eq i{self.width} {w.emit(f'bitcast {self.values.bool_vector} {equal} to i{self.width}')}, -1"))
             firsts[axis] = self.scalar_index(value, first)
+        if not tests:  # an axis before others of one element, as in a shared array of shape (64, 1)
+            return "true", firsts
         test = tests[0] if len(tests) == 1 else w.emit(f"and i1 {tests[0]}, {tests[1]}")
         return test, firsts
 

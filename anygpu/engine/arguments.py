@@ -128,6 +128,11 @@ def span(array: np.ndarray) -> int:
     return int(sum(abs(s) * (n - 1) for s, n in zip(array.strides, array.shape, strict=True)) + array.itemsize)
 
 
+def is_small(array: np.ndarray) -> bool:
+    """Whether offsets and extents fit in 32 bits: an array of few bytes may yet have a long axis, of stride 0 or beside an empty one."""
+    return span(array) < SMALL and max(array.shape, default=0) < SMALL
+
+
 def describe(value: object, name: str, copies: Copies | None = None) -> Argument:
     """An argument of any kind that kernels take. The arguments of one launch share their ``copies``."""
     copies = Copies() if copies is None else copies
@@ -190,14 +195,14 @@ def _array(given: np.ndarray, name: str, copies: Copies) -> Argument:
     array = np.asarray(given)  # a subclass may say anything of itself
     kind = array_type(array, name)
     if array.flags.aligned and array.dtype.isnative:
-        return Argument(kind, [array], span(array) < SMALL)
+        return Argument(kind, [array], is_small(array))
     if array.dtype.fields is not None:
         if not array.dtype.isnative:
             raise ArgumentError(f"argument '{name}' is a record array in foreign byte order: convert it with astype")
-        return Argument(kind, [array], span(array) < SMALL)
+        return Argument(kind, [array], is_small(array))
     reason = "is not aligned" if array.dtype.isnative else f"has the byte order of another machine ({array.dtype.str})"
     copy = copies.copy(array, name, reason)
-    return Argument(array_type(copy, name), [copy], span(copy) < SMALL)
+    return Argument(array_type(copy, name), [copy], is_small(copy))
 
 
 class _Holder:

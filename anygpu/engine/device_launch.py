@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anygpu.config import config
-from anygpu.engine.arguments import Argument, Copies, array_type, describe
+from anygpu.engine.arguments import SMALL, Argument, Copies, array_type, describe
 from anygpu.engine.compile import Options
 from anygpu.engine.device_plan import Plan, key_of
 from anygpu.engine.device_report import print_buffer
@@ -135,7 +135,8 @@ class _DeviceCopies(Copies):
         if not value.dtype.isnative:
             raise ArgumentError(f"argument '{name}' has the byte order of another machine ({value.dtype.str}): convert it on the host")
         stand_in = np.broadcast_to(np.empty((), value.dtype), value.shape) if value.size else np.empty(value.shape, value.dtype)
-        return Argument(replace(array_type(stand_in, name), layout="C", writeable=True), [value], value.nbytes < 1 << 31)
+        small = value.nbytes < SMALL and max(value.shape, default=0) < SMALL
+        return Argument(replace(array_type(stand_in, name), layout="C", writeable=True), [value], small)
 
 
 def _arrays_in(values: Iterable[object]) -> Iterator[DeviceArray]:

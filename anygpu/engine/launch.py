@@ -179,7 +179,7 @@ class Kernel:
             if kind is np.ndarray and KNOWN:
                 data, ndim, _, _, _, descr, flags = FIELDS.unpack_from(FieldBytes.from_address(id(value) + HEAD))
                 key.append((descr, ndim, flags & FLAGS))
-                if value.nbytes >= _SMALL_BYTES or not flags & 1:  # type: ignore[attr-defined]
+                if not 0 < value.nbytes < _SMALL_BYTES or not flags & 1:  # type: ignore[attr-defined]
                     return self._launch_slowly(launcher, args)
                 words.append(data)
                 words += value.shape  # type: ignore[attr-defined]

@@ -151,7 +151,9 @@ def log2_float32(x):
     a = f * _LOG2_E_HIGH_32
     low = fma(f, _LOG2_E_HIGH_32, -a)
     low = fma(f, _LOG2_E_LOW_32, low)
-    low = fma(f * f, p, low)
+    square = f * f
+    low = fma(fma(f, f, -square), p, low)  # what the square's rounding lost counts near sqrt(2)
+    low = fma(square, p, low)
     t = k + a
     return finish_float32(x, t + (((k - t) + a) + low))
 

@@ -181,6 +181,7 @@ class Intervals:
 
     facts: Facts
     states: dict[int, State] = field(default_factory=dict)
+    conditions: dict[int, State] = field(default_factory=dict)  # where a ``while`` tests its condition, in every turn
     totals: dict[str, Interval] = field(default_factory=dict)
 
     def anywhere(self, expr: Expr) -> Interval:
@@ -196,10 +197,10 @@ class _Analysis:
         self.recording = True
 
     def set(self, state: State, var: Var, value: Interval) -> None:
+        state.below = frozenset(f for f in state.below if not _mentions(f[0], var))
         if not var.dtype.is_integer:
             return
         state.intervals[var.name] = value
-        state.below = frozenset(f for f in state.below if not _mentions(f[0], var))
         totals = self.result.totals
         totals[var.name] = hull(totals.get(var.name, (0, 0)), value)
 
@@ -219,6 +220,8 @@ class _Analysis:
                     facts = {f for f in state.below if f[0] == base and not _mentions(base, var)}
                     self.set(state, var, interval(value, state, self.facts))
                     state.below |= frozenset((Ref(var), array, axis, offset - moved) for _, array, axis, offset in facts)
+                else:
+                    self.set(state, var, (0, 0))
             case Load(var=var) | WarpOp(var=var):
                 self.set(state, var, whole(var.dtype) if var.dtype.is_integer else (0, 0))
             case Atomic(var=var) | Barrier(var=var):
@@ -257,6 +260,7 @@ class _Analysis:
 
     def while_turn(self, stmt: While, state: State) -> State | None:
         before = self.body(stmt.before, state)
+        self.result.conditions[id(stmt)] = State({}, frozenset()) if before is None else before.copy()
         return None if before is None else self.body(stmt.body, refine(before.copy(), stmt.cond, True, self.facts))
 
     def while_end(self, stmt: While, state: State) -> State:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from anygpu.dtypes import int32, int64
 from anygpu.ir.build import cast, op
-from anygpu.ir.kernel import Assign, Atomic, Bitcast, Body, Cast, Const, Expr, For, Kernel, Load, Op, Ref, Stmt, Store, Var, walk
+from anygpu.ir.kernel import Assign, Atomic, Bitcast, Body, Cast, Const, Expr, For, Kernel, Load, Op, Ref, Stmt, Store, Var, While, walk
 from anygpu.passes.intervals import INT32, Intervals, State, in_bounds, inside, interval
 from anygpu.passes.rewrite import map_bodies, map_operands
 from anygpu.passes.uniformity import VARYING, Shape, expression_shape
@@ -78,7 +78,8 @@ class _Narrowing:
         return tuple(self.statement(s) for s in body)
 
     def statement(self, stmt: Stmt) -> Stmt:
-        state = self.found.states.get(id(stmt))
+        # a loop's condition is asked again in every turn, where its variables are no longer what they were before the loop
+        state = (self.found.conditions if isinstance(stmt, While) else self.found.states).get(id(stmt))
         if state is None:  # never reached: as it is, but with the variables' new types
             state = State({}, frozenset())
         changed = map_bodies(map_operands(stmt, lambda e: self.expression(e, state)), self.body)

@@ -157,7 +157,7 @@ def _integer_shape(name: str, args: tuple[Expr, ...], shapes: list[Shape]) -> Sh
     match name:
         case "shl" if 0 <= amount < 16:
             return _form(strides[0] << amount, shape.align << amount, shape.span << amount)
-        case "shr" if 0 <= amount < 16 and shape.stays_within(1 << amount):
+        case "shr" if 0 <= amount < min(16, args[0].dtype.bits) and shape.stays_within(1 << amount):
             return UNIFORM
         case "floordiv" if amount > 0 and shape.stays_within(amount):
             return UNIFORM

@@ -469,3 +469,16 @@ def test_all_variants_hold_the_same_captured_values() -> None:
     assert text.count("'SCALE', which the kernel captures, has changed: every variant is made anew") == 1
     assert text.startswith("kernel 'scale': 3 variants")
     SCALE = 2
+
+
+def test_long_axes_of_arrays_without_bytes_are_counted_whole() -> None:
+    @ag.kernel
+    def lengths(x, out):
+        i = ag.threadIdx.x
+        out[i] = x.shape[1] // (i + 1) + x.shape[0]
+
+    for x in (np.empty((0, 2**40), np.float32), np.broadcast_to(np.float32(1), (3, 2**40))):
+        for _ in range(20):
+            out = np.zeros(8, np.int64)
+            lengths[1, 8](x, out)
+            assert out.tolist() == [2**40 // (i + 1) + len(x) for i in range(8)]
