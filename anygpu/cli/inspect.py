@@ -35,6 +35,7 @@ class Request:
     forall: tuple[int, ...] | None
     grid: tuple[int, ...] | None
     block: tuple[int, ...] | None
+    architecture: str | None = None
 
 
 def inspect(console: Console, request: Request) -> None:
@@ -69,7 +70,13 @@ def stage_text(request: Request) -> str:
         given = "1 type" if len(arguments) == 1 else f"{len(arguments)} types"
         wanted = f"{count} arguments ({', '.join(function.__code__.co_varnames[:count])})"
         raise SignatureError(f"{function.__name__} takes {wanted}, and the signature has {given}; for example\n  {command}")
-    return kernel.inspect(*arguments, stage=request.stage, grid=request.grid or 1, block=request.block or 256, forall=request.forall)
+    launch = {"grid": request.grid or 1, "block": request.block or 256, "forall": request.forall}
+    try:
+        return kernel.inspect(*arguments, stage=request.stage, target=request.architecture, **launch)
+    except ValueError as error:
+        if request.architecture is None or isinstance(error, AnyGPUError):
+            raise
+        raise SignatureError(str(error)) from error
 
 
 def find(target: str) -> Kernel:

@@ -57,7 +57,7 @@ def _run(chosen: argparse.Namespace) -> int:
         case "inspect":
             from anygpu.cli.inspect import Request, inspect
 
-            request = Request(chosen.kernel, chosen.stage, chosen.signature, chosen.forall, chosen.grid, chosen.block)
+            request = Request(chosen.kernel, chosen.stage, chosen.signature, chosen.forall, chosen.grid, chosen.block, chosen.target)
             inspect(Console(), request)
         case "run":
             from anygpu.cli.run import run
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("kernel", metavar="FILE.py:KERNEL", help="a file, or a module's dotted name, and the kernel in it")
     stages = "; ".join(f"{name}: {meaning}" for name, meaning in STAGES.items())
     inspect.add_argument("--stage", choices=STAGES, default="ir", help=f"what to print (default: %(default)s). {stages}")
+    inspect.add_argument("--target", metavar="ARCH", help="an architecture that need not be here: sm_90, gfx942, spirv (default: this CPU)")
     inspect.add_argument("--signature", metavar="TYPES", help='types of the arguments, such as "f32, f32[:], f32[:]"')
     inspect.add_argument("--forall", type=_extents, metavar="N[,N...]", help="compile for a range launch over this shape")
     inspect.add_argument("--grid", type=_extents, metavar="N[,N[,N]]", help="compile for a launch with this grid (default: 1)")

@@ -54,10 +54,19 @@ def compile_device(code: DeviceCode, architecture: str) -> bytes:
 
     Raises ``InternalError`` if LLVM cannot compile it.
     """
+    return _compile(code, architecture, recipe(architecture).output)
+
+
+def assembly(code: DeviceCode, architecture: str) -> str:
+    """The same as text: PTX, AMD's assembly, or SPIR-V as its assembler writes it."""
+    return _compile(code, architecture, "assembly").decode()
+
+
+def _compile(code: DeviceCode, architecture: str, output: str) -> bytes:
     how = recipe(architecture)
     if how.target.name != code.target:
         raise InternalError(f"kernel '{code.kernel}' was emitted for {code.target}, not for {architecture}")
-    job = Job(code.text, how.target.triple, how.cpu, how.features, how.output, how.level, how.target.name != "spirv")  # type: ignore[arg-type]
+    job = Job(code.text, how.target.triple, how.cpu, how.features, output, how.level, how.target.name != "spirv")  # type: ignore[arg-type]
     return compile_apart(job, f"kernel '{code.kernel}' for {architecture}")
 
 
@@ -83,4 +92,4 @@ def link(image: bytes) -> bytes:
         return result.read_bytes()
 
 
-__all__ = ["Recipe", "compile_device", "link", "linker", "recipe"]
+__all__ = ["Recipe", "assembly", "compile_device", "link", "linker", "recipe"]

@@ -106,6 +106,24 @@ def _compile(kernel: Kernel, types: Sequence[Type], options: Options, device: De
     )  # fmt: skip
 
 
+@exclusive
+def device_text(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str, stage: str) -> str:
+    """The text of one stage (``ir``, ``passes``, ``llvm`` or ``asm``) of a variant for an architecture. Needs no device."""
+    from anygpu.codegen.offline import assembly, recipe
+    from anygpu.codegen.simt import emit_device
+    from anygpu.ir.text import print_kernel
+
+    code_for = recipe(target).target  # before anything is compiled: a ValueError for a name of none
+    source = lower(kernel.__wrapped__, types, options)
+    if stage == "ir":
+        return print_kernel(source)
+    final = run_passes(source, options.fastmath)
+    if stage == "passes":
+        return print_kernel(final)
+    code = emit_device(final, code_for, device)
+    return code.text if stage == "llvm" else assembly(code, target)
+
+
 def load_variant(kernel: Kernel, types: tuple[Type, ...], options: Options, small: bool, device: Device) -> DeviceVariant:
     """The loaded variant for these types on a device."""
     from anygpu.codegen.device import DeviceOptions

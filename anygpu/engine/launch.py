@@ -295,8 +295,13 @@ class Kernel:
 
     # ------------------------------------------------------------------------------------------------------------------ looking
 
-    def inspect(self, *args: object, stage: str = "ir", grid: object = 1, block: object = 256, forall: object = None) -> str:
-        """The text of one stage (``ir``, ``passes``, ``llvm`` or ``asm``) of the variant that would run with these arguments."""
+    def inspect(
+        self, *args: object, stage: str = "ir", grid: object = 1, block: object = 256, forall: object = None, target: str | None = None
+    ) -> str:
+        """The text of one stage (``ir``, ``passes``, ``llvm`` or ``asm``) of the variant that would run with these arguments.
+
+        ``target`` names an architecture in place of this machine's CPU, which need not be here: ``sm_90``, ``gfx942`` or ``spirv``.
+        """
 
         if stage not in ("ir", "passes", "llvm", "asm"):
             raise ValueError(f"stage is ir, passes, llvm or asm, not {stage!r}")
@@ -304,6 +309,12 @@ class Kernel:
         described = [describe(value, name) for name, value in zip(self._names, self._bind(args, {}), strict=True)]
         checks = config().bounds_check if self.bounds_check is None else self.bounds_check
         small = launcher.small and all(a.small for a in described)
+        if target is not None:
+            from anygpu.codegen.device import DeviceOptions
+            from anygpu.engine.device_variant import device_text
+
+            chosen = Options(bounds_check=checks, fastmath=self.fastmath, range_ndim=len(launcher.extent))
+            return device_text(self, tuple(a.type for a in described), chosen, DeviceOptions(small, checks), target, stage)
         options = self._options(launcher, checks, small)
         stages: dict[str, str] = {}
         compile_artifact(self.__wrapped__, tuple(a.type for a in described), options, stages)

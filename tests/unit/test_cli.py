@@ -271,6 +271,22 @@ def test_every_stage(capsys, example, stage):
     assert (status, err) == (0, "") and SIGNS[stage] in out and "\x1b" not in out
 
 
+@pytest.mark.parametrize(
+    ("target", "sign"), [("sm_90", ".target sm_90"), ("gfx942", "s_endpgm"), ("spirv", "OpEntryPoint"), ("sm_90 llvm", "define ptx_kernel")]
+)  # fmt: skip
+def test_stages_for_a_device_that_is_not_here(capsys, example, target, sign):
+    target, _, stage = target.partition(" ")
+    options = ("--signature", SAXPY, "--stage", stage or "asm", "--target", target)
+    status, out, err = run(capsys, "inspect", f"{example}:saxpy", *options)
+    assert (status, err) == (0, "") and sign in out
+
+
+def test_a_target_that_there_is_not(capsys, example):
+    status, out, err = run(capsys, "inspect", f"{example}:saxpy", "--signature", SAXPY, "--target", "sm90")
+    assert (status, out) == (1, "")
+    assert err == "anygpu: unknown architecture 'sm90': name one like sm_90, gfx942 or spirv\n"
+
+
 def test_stages_have_colours_on_a_terminal_and_long_lines_whole(example):
     request = inspect_module.Request(f"{example}:saxpy", "llvm", SAXPY, None, None, None)
     output = io.StringIO()
