@@ -1,6 +1,5 @@
 """What must not happen to a process because of a device, each with a stated outcome. On OpenCL, which really executes, and on the CPU."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -160,11 +159,6 @@ def test_a_child_of_fork_gets_an_error(device):
     assert (found.returncode, found.stdout, found.stderr) == (0, "parent goes on\n", "")
 
 
-def in_child(queue) -> None:
-    device = ag.Device("opencl:0")
-    queue.put(device.to_device(np.arange(3, dtype=np.int32)).to_numpy(np.int32).tolist())
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_that_opens_the_device_first_works():
     """Outcome: only what was opened before the fork is lost."""
@@ -182,14 +176,25 @@ def test_a_child_that_opens_the_device_first_works():
     assert (found.returncode, found.stdout, found.stderr) == (0, "1\n", "")
 
 
-def test_a_spawned_process_works(device):
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    child = context.Process(target=in_child, args=(queue,))
-    child.start()
-    assert queue.get(timeout=120) == [0, 1, 2]
-    child.join()
-    assert child.exitcode == 0
+SPAWNS = """
+import multiprocessing
+import numpy as np, anygpu as ag
+
+def copied(values):
+    return ag.Device("opencl:0").to_device(np.array(values, np.int32)).to_numpy(np.int32).tolist()
+
+if __name__ == "__main__":
+    assert copied([1, 2]) == [1, 2]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.apply(copied, ([0, 1, 2],)))
+"""
+
+
+def test_a_spawned_process_works(device, tmp_path):
+    program = tmp_path / "spawns.py"
+    program.write_text(SPAWNS)
+    found = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=False)
+    assert (found.returncode, found.stdout) == (0, "[0, 1, 2]\n"), found.stderr
 
 
 @pytest.mark.parametrize("wait", [True, False])
