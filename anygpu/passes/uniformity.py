@@ -148,9 +148,7 @@ def _integer_shape(name: str, args: tuple[Expr, ...], shapes: list[Shape]) -> Sh
                 return _form(strides[this] * factor, shapes[this].align * _alignment(factor), shapes[this].span * size)
     amount = constants[1]
     if amount is None:
-        if name in ("or", "xor") and constants[0] is not None:
-            return _integer_shape(name, args[::-1], shapes[::-1])
-        if name == "and" and constants[0] is not None:
+        if name in ("and", "or", "xor") and constants[0] is not None:
             return _integer_shape(name, args[::-1], shapes[::-1])
         return None
     shape = shapes[0]
