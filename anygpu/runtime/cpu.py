@@ -17,6 +17,7 @@ _POOL_RUN = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p,
     ctypes.c_int64,
 )  # fmt: skip
+_POOL_BYTES, _WORKER_BYTES = 128 * 8, 3 * 8  # what the native pool keeps for all of its threads and for each
 ERROR_WORDS = 16
 PARALLEL_NANOSECONDS = 40_000  # a launch that takes less is over before a second thread has woken
 COOPERATIVE_BYTES = 1 << 30  # what the work-items of a launch that waits for the whole grid may keep, all at once
@@ -29,7 +30,7 @@ class Pool:
 
     def __init__(self, program: Program, threads: int):
         self.threads = threads
-        size = 128 * 8 + 16 * (threads + 1)
+        size = _POOL_BYTES + _WORKER_BYTES * threads
         self._memory = ctypes.create_string_buffer(size + 64)
         self.state = (ctypes.addressof(self._memory) + 63) & -64
         self.run = _POOL_RUN(program.address("pool_run"))

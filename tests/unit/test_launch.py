@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import subprocess
 import sys
@@ -229,6 +230,37 @@ def test_one_launcher_in_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs affinity, and two cores")
+def test_workers_are_kept_off_the_core_that_launches(tmp_path: Path) -> None:
+    out = program(
+        """
+        import os
+        os.environ["ANYGPU_NUM_THREADS"] = "2"
+        import numpy as np, anygpu as ag
+        @ag.kernel
+        def work(out):
+            i = ag.grid(1)
+            for _ in range(100):
+                out[i] += 1
+        out = np.zeros(1 << 16, np.int32)
+        cores = sorted(os.sched_getaffinity(0))
+        tasks = lambda: {int(task) for task in os.listdir("/proc/self/task")}
+        before = tasks()
+        work[256, 256](out)
+        for core in (*cores[:2], cores[0]):
+            os.sched_setaffinity(0, {core})
+            work[256, 256](out)
+            os.sched_setaffinity(0, cores)
+            workers = [os.sched_getaffinity(task) for task in tasks() - before]
+            assert workers and all(there == set(cores) - {core} for there in workers), (core, workers)
+        assert (out == 400).all()
+        print("apart")
+        """,
+        tmp_path,
+    )
+    assert out == "apart\n"
 
 
 @posix

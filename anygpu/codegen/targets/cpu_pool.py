@@ -3,12 +3,18 @@
 ``pool_start(state, index)`` starts the worker thread ``index``; ``pool_run(state, run, args, begin, end, chunk, arenas, stride)``
 executes ``run(args, from, to, arena)`` over begin..end in chunks, on the caller's thread and on every worker that wakes in
 time, and returns when all is done; it returns 1 without doing anything if another launch holds the pool.
+
+On Linux the workers are kept off the core of the thread that launches. Woken there, a worker waits behind it for a time slice of some
+milliseconds while another core idles; in virtual machines, whose idle cores look occupied to the scheduler, that is the rule: half of
+the launches after a pause took twice the time.
 """
 
 from __future__ import annotations
 
 # The state, in 8-byte words (a cache line apart where threads contend): 0 busy, 8 next block, 16 generation,
-# 24 membership (workers inside the job; bit 32 set: closed), 32.. the job: run, args, end, chunk, arenas, stride; 64 mutex, 96 condition
+# 24 membership (workers inside the job; bit 32 set: closed), 32.. the job: run, args, end, chunk, arenas, stride, 40 the core that the
+# last launch came from, 41 the number of threads, 64 mutex, 96 condition, 104.. the cores allowed, a bit each; from 128 three words for
+# each worker: this state's address, its index, its handle
 
 POOL_IR = """
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
@@ -26,6 +32,9 @@ define void @pool_init(ptr %state) {
   %condition = getelementptr i64, ptr %state, i64 96
   %a = call i32 @pthread_mutex_init(ptr %mutex, ptr null)
   %b = call i32 @pthread_cond_init(ptr %condition, ptr null)
+  %core = getelementptr i64, ptr %state, i64 40
+  store i64 -1, ptr %core
+  call void @find_cores(ptr %state)
   ret void
 }
 
@@ -64,7 +73,6 @@ done:
 
 define internal ptr @worker(ptr %start) {
 entry:
-  ; the start record lies in the state: word 128 + 2*index holds the state's address, the next the index
   %state = load ptr, ptr %start
   %index.p = getelementptr i64, ptr %start, i64 1
   %index = load i64, ptr %index.p
@@ -117,19 +125,22 @@ late:
 }
 
 define i32 @pool_start(ptr %state, i64 %index) {
-  %word = shl i64 %index, 1
+  %word = mul i64 %index, 3
   %at = add i64 %word, 128
   %start = getelementptr i64, ptr %state, i64 %at
   store ptr %state, ptr %start
   %index.p = getelementptr i64, ptr %start, i64 1
   store i64 %index, ptr %index.p
-  %thread = alloca i64
+  %thread = getelementptr i64, ptr %start, i64 2
   %failed = call i32 @pthread_create(ptr %thread, ptr null, ptr @worker, ptr %start)
   %bad = icmp ne i32 %failed, 0
   br i1 %bad, label %out, label %detach
 detach:
   %id = load PTHREAD, ptr %thread
   %d = call i32 @pthread_detach(PTHREAD %id)
+  %threads = add i64 %index, 1
+  %threads.p = getelementptr i64, ptr %state, i64 41
+  store i64 %threads, ptr %threads.p
   br label %out
 out:
   ret i32 %failed
@@ -161,6 +172,7 @@ fill:
   %stride.p = getelementptr i64, ptr %job, i64 5
   store i64 %stride, ptr %stride.p
   store atomic i64 %begin, ptr %next.p monotonic, align 8
+  call void @keep_apart(ptr %state)
   ; open the job: clear the closed bit, keep the count of latecomers of the last one
   %opened = atomicrmw and ptr %members.p, i64 4294967295 acq_rel
   %l = call i32 @pthread_mutex_lock(ptr %mutex)
@@ -193,6 +205,92 @@ done:
 }
 """
 
+# Where a thread's cores cannot be chosen.
+ANY_CORE_IR = """
+define internal void @find_cores(ptr %state) {
+  ret void
+}
+
+define internal void @keep_apart(ptr %state) {
+  ret void
+}
+"""
+
+LINUX_CORES_IR = """
+declare i32 @sched_getcpu()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @pthread_setaffinity_np(i64, i64, ptr)
+declare i64 @llvm.ctpop.i64(i64)
+
+; The cores that the process may use; none if there are more than 1024, which counts as too few for the threads.
+define internal void @find_cores(ptr %state) {
+  %cores = getelementptr i64, ptr %state, i64 104
+  %f = call i32 @sched_getaffinity(i32 0, i64 128, ptr %cores)
+  ret void
+}
+
+; Let the workers run on every core but this one, if there are cores enough and workers few: each costs half a microsecond.
+define internal void @keep_apart(ptr %state) {
+entry:
+  %last.p = getelementptr i64, ptr %state, i64 40
+  %last = load i64, ptr %last.p
+  %core32 = call i32 @sched_getcpu()
+  %core = sext i32 %core32 to i64
+  %moved = icmp ne i64 %core, %last
+  br i1 %moved, label %enough, label %out
+enough:
+  store i64 %core, ptr %last.p
+  %cores = alloca [16 x i64]
+  %allowed = getelementptr i64, ptr %state, i64 104
+  %threads.p = getelementptr i64, ptr %state, i64 41
+  %threads = load i64, ptr %threads.p
+  br label %count
+count:
+  %word = phi i64 [ 0, %enough ], [ %word.next, %count ]
+  %sum = phi i64 [ 0, %enough ], [ %sum.next, %count ]
+  %from = getelementptr i64, ptr %allowed, i64 %word
+  %bits = load i64, ptr %from
+  %to = getelementptr i64, ptr %cores, i64 %word
+  store i64 %bits, ptr %to
+  %ones = call i64 @llvm.ctpop.i64(i64 %bits)
+  %sum.next = add i64 %sum, %ones
+  %word.next = add i64 %word, 1
+  %counted = icmp eq i64 %word.next, 16
+  br i1 %counted, label %decide, label %count
+decide:
+  %room = icmp uge i64 %sum.next, %threads
+  %few = icmp ule i64 %threads, 16
+  %known = icmp ult i64 %core, 1024
+  %a = and i1 %room, %few
+  %b = and i1 %a, %known
+  br i1 %b, label %clear, label %out
+clear:
+  %home = lshr i64 %core, 6
+  %home.p = getelementptr i64, ptr %cores, i64 %home
+  %bit = and i64 %core, 63
+  %one = shl i64 1, %bit
+  %others = xor i64 %one, -1
+  %before = load i64, ptr %home.p
+  %after = and i64 %before, %others
+  store i64 %after, ptr %home.p
+  br label %workers
+workers:
+  %index = phi i64 [ 1, %clear ], [ %index.next, %move ]
+  %left = icmp ult i64 %index, %threads
+  br i1 %left, label %move, label %out
+move:
+  %place = mul i64 %index, 3
+  %at = add i64 %place, 130
+  %thread.p = getelementptr i64, ptr %state, i64 %at
+  %thread = load i64, ptr %thread.p
+  %s = call i32 @pthread_setaffinity_np(i64 %thread, i64 128, ptr %cores)
+  %index.next = add i64 %index, 1
+  br label %workers
+out:
+  ret void
+}
+"""
+
 
 def pool_ir(triple: str, spins: int = 4000) -> str:
     """The pool's LLVM IR for a system with POSIX threads. ``spins`` is how long a worker looks for work before it sleeps."""
@@ -203,6 +301,7 @@ def pool_ir(triple: str, spins: int = 4000) -> str:
     elif triple.startswith(("aarch64", "arm64")):
         pause, declaration = "call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)\n"
     handle = "ptr" if "darwin" in triple or "macos" in triple else "i64"
-    return f'target triple = "{triple}"\n{declaration}' + POOL_IR.replace("PAUSE", pause).replace("SPINS", str(spins)).replace(
+    cores = LINUX_CORES_IR if "linux" in triple and "android" not in triple else ANY_CORE_IR
+    return f'target triple = "{triple}"\n{declaration}' + (POOL_IR + cores).replace("PAUSE", pause).replace("SPINS", str(spins)).replace(
         "PTHREAD", handle
     )
