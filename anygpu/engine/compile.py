@@ -142,12 +142,16 @@ def _is_light(kernel: Kernel) -> bool:
 @exclusive
 def compile_artifact(function: FunctionType, types: Sequence[Type], options: Options, stages: dict[str, str] | None = None) -> Artifact:
     """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
+    return compile_ir(lower(function, types, options), options, stages)
+
+
+def compile_ir(kernel: Kernel, options: Options, stages: dict[str, str] | None = None) -> Artifact:
+    """Compile verified KERNEL IR for this machine's CPU."""
     from anygpu.codegen.native import compile_to_object, host_cpu
     from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
     from anygpu.ir.kernel import Array, Atomic, For, Print, Store, While, walk
     from anygpu.ir.text import print_kernel
 
-    kernel = lower(function, types, options)
     if stages is not None:
         stages["ir"] = print_kernel(kernel)
     final = run_passes(kernel, options.fastmath)

@@ -1,0 +1,297 @@
+"""Graphs are computed here: nodes are grouped into kernels, kernels launched in order, and each node told where its value lies.
+
+What is stored, besides the roots: whatever no kernel can compute on the fly (reductions, updates, operands of library routines), and
+values that are expensive and that several kernels need. Everything else is computed where it is read. Values of one shape whose
+operands are ready at the same time share a kernel, as do reductions of arrays of one shape over the same axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from anygpu.engine.fused import fused_kernel
+from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
+from anygpu.passes.fusion import map_form, reduce_form
+
+CHEAP = frozenset((
+    "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less", "less_equal",
+    "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "square",
+    "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isfinite", "isinf", "signbit", "copysign", "positive", "left_shift", "right_shift",
+))  # fmt: skip
+MOST_OUTPUTS = 8
+
+
+class HostMemory:
+    """Bytes of the host that NumPy allocated."""
+
+    __slots__ = ("__weakref__", "address", "array")
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        self.address: int = array.__array_interface__["data"][0]
+
+
+def allocate(size: int) -> Memory:
+    """Memory for ``size`` bytes, not initialised."""
+    return HostMemory(np.empty(max(size, 1), np.uint8))
+
+
+def copy_of(memory: Memory) -> Memory:
+    """New memory with the same bytes."""
+    assert isinstance(memory, HostMemory)
+    return HostMemory(memory.array.copy())
+
+
+def place_for(node: Node) -> Place:
+    """New memory for a node's value, in C order."""
+    return Place(allocate(node.size * node.dtype.itemsize), 0, contiguous(node.shape, node.dtype.itemsize))
+
+
+@dataclass(eq=False)
+class _Group:
+    """Nodes that one kernel computes. ``reductions`` of one domain, if it is a reduction's."""
+
+    level: int
+    roots: list[Node] = field(default_factory=list)
+    reductions: list[Node] = field(default_factory=list)
+
+
+def evaluate(roots: Sequence[Node]) -> None:
+    """Compute nodes: each has a place afterwards."""
+    pending = [root for root in roots if root.place is None]
+    if len(pending) == 1 and _is_simple(pending[0]):
+        _run_map(pending)
+        return
+    order = postorder(pending)
+    if not order:
+        return
+    groups = _schedule(order, pending)
+    for n, group in enumerate(groups):
+        if group.roots[0].op == "update":
+            _set_aside(group.roots[0], groups[n + 1 :])
+        _run(group)
+
+
+def _is_simple(node: Node) -> bool:
+    """Whether a node is a map of what is there already: the common case of one operation at a time."""
+    return node.op == "map" and all(arg.place is not None or arg.op == "scalar" for arg in node.args)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- scheduling
+
+
+def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
+    consumers: dict[int, list[Node]] = {id(node): [] for node in order}
+    for node in order:
+        for arg in node.args:
+            if arg.place is None:
+                consumers[id(arg)].append(node)
+    stored = _stored(order, roots, consumers)
+    hosts = _hosts(order, stored, consumers)
+    stored -= hosts.keys()
+    levels: dict[int, int] = {}
+    groups: dict[object, list[_Group]] = {}
+    found: list[_Group] = []
+    for node in order:
+        if id(node) not in stored:
+            continue
+        reductions = [r for r in order if hosts.get(id(r)) is node] if hosts else []
+        if node.op == "reduce":
+            reductions = [node]
+        level = 0
+        operands = _reads(node, stored, hosts)
+        for read, same in operands:
+            joins = same and not reductions and read.op in ("map", "cast", "view", "iota") and node.op in ("map", "cast")
+            level = max(level, levels[id(read)] + (not joins))
+        levels[id(node)] = level
+        alone = node.op in ("update", "call", "reshape")
+        key: object = id(node) if alone else (level, node.shape, _domain(reductions))
+        among = groups.setdefault(key, [])
+        if not among or len(among[-1].roots) >= MOST_OUTPUTS:
+            among.append(_Group(level))
+            found.append(among[-1])
+        among[-1].roots.append(node)
+        among[-1].reductions += reductions
+    found.sort(key=lambda group: (group.level, group.roots[0].op == "update"))
+    return found
+
+
+def _domain(reductions: Sequence[Node]) -> object:
+    return (reductions[0].args[0].shape, reductions[0].attrs[1]) if reductions else None
+
+
+def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, list[Node]]) -> set[int]:
+    """The nodes whose values go to memory, by id."""
+    stored = {id(root) for root in roots}
+    costly: dict[int, bool] = {}
+    for node in order:
+        costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args) or (node.op == "map" and node.attrs[0] not in CHEAP)
+        if node.op in ("reduce", "update", "call", "reshape"):
+            stored.add(id(node))
+            costly[id(node)] = False
+        if node.op in ("update", "call", "reshape"):
+            stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar")
+    targets: dict[int, set[int]] = {}
+    for node in reversed(order):
+        reached: set[int] = set()
+        for consumer in consumers[id(node)]:
+            reached |= {id(consumer)} if id(consumer) in stored else targets[id(consumer)]
+        targets[id(node)] = reached
+        if id(node) not in stored and costly[id(node)] and len(reached) > 1 and not _shared_kernel(node, reached, order):
+            stored.add(id(node))
+    return stored
+
+
+def _shared_kernel(node: Node, reached: set[int], order: Sequence[Node]) -> bool:
+    """Whether all that need a value are maps of its shape, which may compute it once in one kernel."""
+    return all(n.shape == node.shape and n.op in ("map", "cast") for n in order if id(n) in reached)
+
+
+def _hosts(order: Sequence[Node], stored: set[int], consumers: dict[int, list[Node]]) -> dict[int, Node]:
+    """For each reduction that another node's kernel can finish: that node, which is a map of the reduction's result alone."""
+    found: dict[int, Node] = {}
+    domains: dict[int, object] = {}
+    for node in order:
+        if node.op != "reduce" or len(consumers[id(node)]) != 1:
+            continue
+        at = node
+        while len(consumers[id(at)]) == 1 and (at is node or id(at) not in stored):
+            above = consumers[id(at)][0]
+            if above.op not in ("map", "cast") or above.shape != node.shape:
+                break
+            at = above
+            if id(at) in stored:
+                if domains.setdefault(id(at), _domain([node])) == _domain([node]):
+                    found[id(node)] = at
+                break
+    return found
+
+
+def _reads(node: Node, stored: set[int], hosts: dict[int, Node]) -> list[tuple[Node, bool]]:
+    """The stored nodes that a stored node's kernel reads, and whether it reads each at the index that it computes."""
+    found: list[tuple[Node, bool]] = []
+    seen: set[tuple[int, bool]] = set()
+    stack = [(arg, node.op in ("map", "cast") and arg.shape == node.shape) for arg in node.args]
+    while stack:
+        at, same = stack.pop()
+        if at.place is not None or (id(at), same) in seen:
+            continue
+        seen.add((id(at), same))
+        if id(at) in stored:
+            found.append((at, same))
+        else:
+            inner = same and at.op in ("map", "cast")
+            stack += [(arg, inner and arg.shape == at.shape) for arg in at.args]
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------------------- running
+
+
+def _run(group: _Group) -> None:
+    first = group.roots[0]
+    match first.op:
+        case "update":
+            _run_update(first)
+        case "reshape":
+            _run_reshape(first)
+        case "call":
+            _settle(first, LIBRARY[str(first.attrs[0])](first))
+        case _ if group.reductions:
+            _run_reduction(group)
+        case _:
+            _run_map(group.roots)
+
+
+def _settle(node: Node, place: Place) -> None:
+    """A node has its value: it needs its operands no more."""
+    node.place = place
+    node.op, node.args, node.attrs = "source", (), ()
+
+
+def _run_map(roots: Sequence[Node]) -> None:
+    places = [place_for(root) for root in roots]
+    if roots[0].size:
+        form, bound = map_form(roots, places)
+        fused_kernel(form).launch(bound)
+    for root, place in zip(roots, places, strict=True):
+        _settle(root, place)
+
+
+def _run_reduction(group: _Group) -> None:
+    places = [place_for(root) for root in group.roots]
+    if group.roots[0].size:
+        form, bound = reduce_form(group.reductions, group.roots, places)
+        fused_kernel(form).launch(bound)
+    for root, place in zip(group.roots, places, strict=True):
+        _settle(root, place)
+
+
+def _run_reshape(node: Node) -> None:
+    operand = in_order(node.args[0])
+    place = operand.place
+    assert place is not None
+    _settle(node, Place(place.memory, place.offset, contiguous(node.shape, node.dtype.itemsize)))
+
+
+def in_order(node: Node) -> Node:
+    """A computed node, or a copy of it, that lies in C order."""
+    assert node.place is not None
+    if node.place.strides == contiguous(node.shape, node.dtype.itemsize) or node.size < 2:
+        return node
+    copy = Node("cast", (node,), (), node.shape, node.dtype)
+    _run_map([copy])
+    return copy
+
+
+def _run_update(node: Node) -> None:
+    base, value = node.args
+    assert base.place is not None
+    offset, strides = node.attrs
+    place = base.place
+    itemsize = node.dtype.itemsize
+    target = Place(place.memory, place.offset + offset * itemsize, tuple(s * itemsize for s in strides))  # type: ignore[operator,union-attr]
+    if value.size:
+        assign = Node("cast", (value,), (), value.shape, node.dtype)
+        form, bound = map_form([assign], [target])
+        fused_kernel(form).launch(bound)
+    _settle(node, place)
+
+
+def _set_aside(update: Node, later: Sequence[_Group]) -> None:
+    """Before memory is written in place: give what is yet to read it as it was a copy of it as it is."""
+    base = update.args[0]
+    assert base.place is not None
+    memory = base.place.memory
+    readers = [n for n in _computed_below([r for group in later for r in group.roots]) if n.place is not None and n.place.memory is memory]
+    if update.args[1].place is not None and update.args[1].place.memory is memory:
+        readers.append(update.args[1])
+    if not readers:
+        return
+    copy = copy_of(memory)
+    for node in readers:
+        assert node.place is not None
+        node.place = Place(copy, node.place.offset, node.place.strides)
+
+
+def _computed_below(roots: Sequence[Node]) -> list[Node]:
+    """The computed nodes that nodes yet to be computed read."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.place is not None:
+            found.append(node)
+        else:
+            stack += node.args
+    return found
+
+
+LIBRARY: dict[str, Callable[[Node], Place]] = {}

@@ -1,0 +1,132 @@
+"""GRAPH IR: pure operations on whole arrays. Array expressions become it; fusion turns it into kernels.
+
+A `Node` is a value that never changes. What a user sees as mutation makes a new node (``update``), and only the execution may reuse
+memory. Shapes are concrete, but compiled kernels do not depend on them.
+
+======== ======================================== ==================================================================================
+op       attrs                                    value
+======== ======================================== ==================================================================================
+source   ()                                       what lies at ``place``
+scalar   (value,)                                 one number, given to kernels at run time
+iota     ()                                       0, 1, 2, ... along the last axis, int64
+map      (function, dtypes)                       a NumPy ufunc by name on operands converted to ``dtypes``, broadcast to the shape
+cast     ()                                       conversion by value
+view     ((start, axis, step), ...)               element ``start + step*index[axis]`` along each operand axis; axis -1: ``start`` alone
+reshape  ()                                       the same elements in C order
+reduce   (function, axes)                         a ufunc's ``reduce`` over the axes, which disappear; also "argmin" and "argmax"
+update   (offset, strides)                        the first operand, with the second (broadcast to no other shape than its own) at the
+                                                  elements ``offset + sum(index * stride)`` of its C order
+call     (function, parameters)                   a routine of a library, on whole arrays
+======== ======================================== ==================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from anygpu.dtypes import DType
+
+Shape = tuple[int, ...]
+AxisMap = tuple[tuple[int, int, int], ...]  # for each operand axis: start, axis of the result (or -1), step
+
+
+class Memory(Protocol):
+    """Bytes that someone keeps alive; ``address`` is what kernels take."""
+
+    @property
+    def address(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an array lies: the first element is ``offset`` bytes into the memory; ``strides`` are in bytes."""
+
+    memory: Memory
+    offset: int
+    strides: Shape
+
+    @property
+    def address(self) -> int:
+        return self.memory.address + self.offset
+
+
+class Node:
+    """A pure array value. ``place`` is where it lies once it has been computed; everything else is fixed. Compared by identity."""
+
+    __slots__ = ("__weakref__", "args", "attrs", "dtype", "op", "place", "shape")
+
+    def __init__(
+        self, op: str, args: tuple[Node, ...], attrs: tuple[Hashable, ...], shape: Shape, dtype: DType, place: Place | None = None
+    ):
+        self.op = op
+        self.args = args
+        self.attrs = attrs
+        self.shape = shape
+        self.dtype = dtype
+        self.place = place
+
+    def __repr__(self) -> str:
+        inside = ", ".join([*(repr(a) for a in self.attrs), *(f"{a.op}{list(a.shape)}" for a in self.args)])
+        return f"<{self.op}({inside}) {self.dtype}{list(self.shape)}{'' if self.place is None else ' computed'}>"
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def contiguous(shape: Shape, itemsize: int) -> Shape:
+    """The strides of an array in C order, in bytes."""
+    strides = [0] * len(shape)
+    step = itemsize
+    for axis in range(len(shape) - 1, -1, -1):
+        strides[axis] = step
+        step *= shape[axis]
+    return tuple(strides)
+
+
+def identity(shape: Shape) -> AxisMap:
+    """The view that shows everything as it is."""
+    return tuple((0, axis, 1) for axis in range(len(shape)))
+
+
+def broadcast(shape: Shape, to: Shape) -> AxisMap:
+    """The view that shows an array of ``shape`` in the shape ``to``."""
+    shift = len(to) - len(shape)
+    return tuple((0, axis + shift, 1) if n == to[axis + shift] else (0, -1, 0) for axis, n in enumerate(shape))
+
+
+def compose(outer: AxisMap, inner: AxisMap) -> AxisMap:
+    """The view ``inner`` of an array, seen through the view ``outer``: ``outer`` gives the index along each axis of what ``inner`` shows."""
+    found = []
+    for start, axis, step in inner:
+        if axis < 0:
+            found.append((start, -1, 0))
+        else:
+            first, of, by = outer[axis]
+            found.append((start + step * first, of, step * by))
+    return tuple(found)
+
+
+def postorder(roots: Iterable[Node]) -> list[Node]:
+    """Every node that has not been computed and that the roots need, operands first. No recursion: a loop may record deep graphs."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    for root in roots:
+        stack: list[tuple[Node, int]] = [(root, 0)]
+        while stack:
+            node, at = stack.pop()
+            if at == 0:
+                if id(node) in seen or node.place is not None:
+                    continue
+                seen.add(id(node))
+            if at < len(node.args):
+                stack.append((node, at + 1))
+                child = node.args[at]
+                if child.place is None and id(child) not in seen:
+                    stack.append((child, 0))
+            else:
+                found.append(node)
+    return found

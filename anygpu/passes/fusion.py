@@ -1,0 +1,280 @@
+"""From graphs to the forms of fused kernels: what one element of the result computes, without sizes, addresses or numbers.
+
+A `Form` is what a kernel is compiled for and found again by; `Bindings` is what changes from launch to launch. Views disappear here:
+whatever shows an array in another shape becomes part of how its memory is walked, so that an access is an address and a stride along
+each axis of the kernel's domain. Axes that every access walks as one are merged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from anygpu.ir.graph import AxisMap, Node, Place, Shape, broadcast, compose, contiguous, identity
+
+Step = tuple[object, ...]
+Walk = tuple[str, ...]  # along each axis: "0" (the same element), "1" (the next element; the last kept or reduced axis) or "s" (a stride of the launch)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An array that a kernel reads or writes: its dtype by name and how its memory is walked."""
+
+    dtype: str
+    walk: Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """The value of a step, combined over the reduced axes by a function, in a dtype."""
+
+    function: str
+    step: int
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The structure of a fused kernel. ``steps`` compute values from earlier ones:
+
+    ("load", n), ("scalar", n), ("index", axis, n: its start and step are the integers 2n and 2n + 1), ("map", function, operands, dtypes,
+    dtype), ("cast", operand, dtype), ("reduced", n). ``kept`` axes come first, then those that are reduced, if any;
+    ``outputs`` say which steps are stored and how; steps from ``epilogue`` on follow the reduction.
+    """
+
+    ndim: int
+    kept: int
+    steps: tuple[Step, ...]
+    loads: tuple[Access, ...]
+    scalars: tuple[str, ...]
+    reductions: tuple[Reduction, ...]
+    epilogue: int
+    outputs: tuple[tuple[int, Access], ...]
+    integers: int
+    schedule: Literal["map", "serial", "block"] = "map"
+    small: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """What a launch gives to a form: extents of the domain, addresses and strides (in elements, where walked by "s"), and numbers."""
+
+    extents: Shape
+    loads: tuple[int, ...]
+    outputs: tuple[int, ...]
+    strides: tuple[int, ...]
+    scalars: tuple[object, ...]
+    integers: tuple[int, ...]
+
+
+class Tracer:
+    """Follows nodes down to memory and numbers, over one domain."""
+
+    def __init__(self, domain: Shape):
+        self.domain = domain
+        self.steps: list[Step] = []
+        self.places: list[tuple[int, Shape, str, int]] = []  # address, strides along the domain in bytes, dtype, itemsize
+        self.scalars: list[tuple[object, str]] = []
+        self.integers: list[int] = []
+        self.indexed: set[int] = set()  # the axes whose index is a value
+        self.reduced: dict[int, int] = {}  # reductions of this kernel, by node
+        self._known: dict[object, int] = {}
+        self._identity = identity(domain)
+
+    def value(self, node: Node, seen: AxisMap | None = None) -> int:
+        """The step that computes an element of ``node``, seen through a view in the domain's shape (None: it has that shape)."""
+        if seen is not None and seen == self._identity:
+            seen = None
+        key = (id(node), seen)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._trace(node, seen)
+        return known
+
+    def forget(self) -> None:
+        """Share no step with what was traced before: it belongs to another part of the kernel."""
+        self._known.clear()
+
+    def _trace(self, node: Node, seen: AxisMap | None) -> int:
+        if node.place is not None:
+            return self._load(node.place, node, seen)
+        match node.op:
+            case "map":
+                function, dtypes = node.attrs
+                operands = tuple([self._operand(arg, node, seen) for arg in node.args])
+                return self._step(("map", function, operands, dtypes, node.dtype.name))
+            case "cast":
+                return self._step(("cast", self.value(node.args[0], seen), node.dtype.name))
+            case "scalar":
+                self.scalars.append((node.attrs[0], node.dtype.name))
+                return self._step(("scalar", len(self.scalars) - 1))
+            case "view":
+                attrs: AxisMap = node.attrs  # type: ignore[assignment]
+                return self.value(node.args[0], attrs if seen is None else compose(seen, attrs))
+            case "iota":
+                start, axis, step = (seen or identity(node.shape))[-1]
+                if axis < 0:
+                    self.scalars.append((start, node.dtype.name))
+                    return self._step(("scalar", len(self.scalars) - 1))
+                self.indexed.add(axis)
+                self.integers += (start, step)
+                return self._step(("index", axis, len(self.integers) // 2 - 1))
+            case "reduce" if id(node) in self.reduced:
+                return self._step(("reduced", self.reduced[id(node)]))
+        raise AssertionError(f"{node!r} must be computed before what reads it")
+
+    def _operand(self, arg: Node, node: Node, seen: AxisMap | None) -> int:
+        if arg.shape == node.shape:
+            return self.value(arg, seen)
+        shown = broadcast(arg.shape, node.shape)
+        return self.value(arg, shown if seen is None else compose(seen, shown))
+
+    def _load(self, place: Place, node: Node, seen: AxisMap | None) -> int:
+        address, strides = place.address, place.strides
+        if seen is not None:
+            along = [0] * len(self.domain)
+            for (start, axis, step), stride in zip(seen, strides, strict=True):
+                address += start * stride
+                if axis >= 0:
+                    along[axis] += step * stride
+            strides = tuple(along)
+        key = (address, strides, node.dtype)
+        known = self._known.get(key)
+        if known is None:
+            self.places.append((address, strides, node.dtype.name, node.dtype.itemsize))
+            known = self._known[key] = self._step(("load", len(self.places) - 1))
+        return known
+
+    def _step(self, step: Step) -> int:
+        known = self._known.get(step)
+        if known is None:
+            self.steps.append(step)
+            known = self._known[step] = len(self.steps) - 1
+        return known
+
+
+def map_form(roots: Sequence[Node], places: Sequence[Place]) -> tuple[Form, Bindings]:
+    """The kernel that computes nodes of one shape and puts each at a place."""
+    shape = roots[0].shape
+    tracer = Tracer(shape)
+    results = [tracer.value(root) for root in roots]
+    return _close(tracer, len(shape), (), len(tracer.steps), results, roots, places)
+
+
+def reduce_form(reductions: Sequence[Node], roots: Sequence[Node], places: Sequence[Place]) -> tuple[Form, Bindings]:
+    """The kernel that computes reductions over the same axes of arrays of one shape, and from them ``roots`` of the reduced shape."""
+    source = reductions[0].args[0].shape
+    axes: tuple[int, ...] = reductions[0].attrs[1]  # type: ignore[assignment]
+    kept = [axis for axis in range(len(source)) if axis not in axes]
+    order = (*kept, *axes)
+    domain = tuple(source[axis] for axis in order)
+    tracer = Tracer(domain)
+    seen = tuple((0, order.index(axis), 1) for axis in range(len(source)))
+    found = []
+    for node in reductions:
+        found.append(Reduction(str(node.attrs[0]), tracer.value(node.args[0], seen), node.dtype.name))
+    epilogue = len(tracer.steps)
+    tracer.forget()
+    tracer.reduced = {id(node): n for n, node in enumerate(reductions)}
+    shown = identity(roots[0].shape)
+    results = [tracer.value(root, shown if len(axes) else None) for root in roots]
+    return _close(tracer, len(kept), tuple(found), epilogue, results, roots, places)
+
+
+def _close(
+    tracer: Tracer, kept: int, reductions: tuple[Reduction, ...], epilogue: int, results: Sequence[int], roots: Sequence[Node],
+    places: Sequence[Place],
+) -> tuple[Form, Bindings]:  # fmt: skip
+    domain = tracer.domain
+    padding = (0,) * (len(domain) - kept)
+    outputs = [(place.address, place.strides + padding, root.dtype.name, root.dtype.itemsize) for root, place in zip(roots, places, strict=True)]
+    accesses = [*tracer.places, *outputs]
+    steps: Sequence[Step] = tracer.steps
+    if len(domain) == kept and not tracer.indexed and all(_is_whole(a, domain) for a in accesses):
+        extents: Shape = (math.prod(domain),)
+        walks = [(a[3] if a[1] and any(a[1]) else 0,) for a in accesses]
+        kept = 1
+    else:
+        extents, walks, kept, moved = _merge(domain, [a[1] for a in accesses], kept, tracer.indexed)
+        if moved is not None:
+            steps = [("index", moved[s[1]], s[2]) if s[0] == "index" else s for s in steps]  # type: ignore[index]
+    strides: list[int] = []
+    forms: list[Access] = []
+    for (_, _, dtype, itemsize), walk in zip(accesses, walks, strict=True):
+        form = []
+        for axis, stride in enumerate(walk):
+            if stride == 0:
+                form.append("0")
+            elif stride == itemsize and axis in (len(walk) - 1, kept - 1):
+                form.append("1")
+            else:
+                form.append("s")
+                strides.append(stride // itemsize)
+        forms.append(Access(dtype, tuple(form)))
+    count = len(tracer.places)
+    small = all(abs(s) * n < 1 << 31 for walk in walks for s, n in zip(walk, extents, strict=True)) and max(extents, default=0) < 1 << 31
+    schedule = "map" if not reductions else _schedule(extents, kept, forms[:count])
+    form_of = Form(
+        len(extents), kept, tuple(steps), tuple(forms[:count]), tuple([d for _, d in tracer.scalars]), reductions, epilogue,
+        tuple(zip(results, forms[count:], strict=True)), len(tracer.integers), schedule, small,
+    )  # fmt: skip
+    bound = Bindings(
+        extents, tuple([a[0] for a in tracer.places]), tuple([a[0] for a in outputs]), tuple(strides), tuple([v for v, _ in tracer.scalars]),
+        tuple(tracer.integers),
+    )  # fmt: skip
+    return form_of, bound
+
+
+def _is_whole(access: tuple[int, Shape, str, int], domain: Shape) -> bool:
+    """Whether an access walks the domain as one row of elements, or stays where it is."""
+    strides = access[1]
+    return not any(strides) or strides == contiguous(domain, access[3])
+
+
+def _merge(
+    domain: Shape, strides: Sequence[Shape], kept: int, indexed: set[int]
+) -> tuple[Shape, list[Shape], int, dict[int, int] | None]:
+    """The domain with axes of one element dropped and neighbours merged that every access walks as one. Kept and reduced axes do not
+    mix. Also gives where axes have gone, for those whose index is used."""
+    extents: list[int] = []
+    walks: list[list[int]] = [[] for _ in strides]
+    moved: dict[int, int] = {}
+    boundary = 0
+    last = -1  # the original axis that the newest one ends with
+    for axis, n in enumerate(domain):
+        if axis == kept:
+            boundary, last = len(extents), -1
+        if n == 1 and axis not in indexed:
+            continue
+        joined = last >= 0 and axis not in indexed and last not in indexed
+        if joined and all(walk[-1] == stride[axis] * n for walk, stride in zip(walks, strides, strict=True)):
+            extents[-1] *= n
+            for walk, stride in zip(walks, strides, strict=True):
+                walk[-1] = stride[axis]
+        else:
+            extents.append(n)
+            for walk, stride in zip(walks, strides, strict=True):
+                walk.append(stride[axis])
+        moved[axis] = len(extents) - 1
+        last = axis
+    if kept == len(domain):
+        boundary = len(extents)
+    if boundary == 0:  # a kernel has an axis for its results, if only of one
+        extents.insert(0, 1)
+        for walk in walks:
+            walk.insert(0, 0)
+        moved = {axis: at + 1 for axis, at in moved.items()}
+        boundary = 1
+    return tuple(extents), [tuple(w) for w in walks], boundary, moved if indexed else None
+
+
+SERIAL_LENGTH = 32  # reductions of fewer elements are one work-item's
+
+
+def _schedule(extents: Shape, kept: int, loads: Sequence[Access]) -> Literal["serial", "block"]:
+    """Who reduces: one work-item for each result, or a block. A block, if what it walks lies in a row and there is enough of it."""
+    length = math.prod(extents[kept:])
+    in_rows = any(a.walk[-1] == "1" for a in loads) or not any(a.walk[kept - 1] == "1" or a.walk[kept - 1] == "s" for a in loads)
+    return "block" if len(extents) > kept and length > SERIAL_LENGTH and in_rows else "serial"
