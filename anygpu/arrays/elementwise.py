@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from anygpu.arrays.ndarray import from_host, ndarray, wrap
+from anygpu.arrays.ndarray import from_host, ndarray, pending, wrap
 from anygpu.dtypes import DType, bool_, from_numpy
-from anygpu.ir.graph import Node, Shape
+from anygpu.ir.graph import Node, Shape, broadcast, contiguous
 
 # The ufuncs that fused kernels compute. The others go to NumPy.
 FUSED = (
@@ -59,6 +58,12 @@ def _loop(name: str, kinds: tuple[object, ...]) -> _Loop:
 _FUSED = frozenset(FUSED)
 
 
+def fused_name(ufunc: np.ufunc) -> str | None:
+    """The name under which fused kernels know a ufunc; None if they do not."""
+    name = ufunc.__name__
+    return name if name in _FUSED and getattr(np, name) is ufunc else None
+
+
 def operand(value: object) -> Node | bool | int | float | complex:
     """What an operation takes an operand as: a node, or a Python number, which is weak."""
     if type(value) is ndarray:
@@ -68,12 +73,12 @@ def operand(value: object) -> Node | bool | int | float | complex:
     if isinstance(value, ndarray):
         return value._node()
     found = np.asarray(value)
+    if from_numpy(found.dtype) is None:
+        raise TypeError(f"arrays of {found.dtype} are not supported")
     if isinstance(value, _PYTHON) and not isinstance(value, np.generic):
         return found.item()  # type: ignore[no-any-return]
-    if not found.shape and isinstance(value, np.generic):
-        dtype = from_numpy(found.dtype)
-        if dtype is not None:
-            return Node("scalar", (), (found.item(),), (), dtype)
+    if isinstance(value, np.generic) and not np.iscomplexobj(value):
+        return Node("scalar", (), (float(value) if found.dtype.kind not in "biu" else found.item(),), (), known(found.dtype))
     return from_host(found)._node()
 
 
@@ -112,10 +117,10 @@ def _broadcast(a: Shape, b: Shape, name: str) -> Shape:
     try:
         return np.broadcast_shapes(a, b)
     except ValueError:
-        raise ValueError(f"operands could not be broadcast together with shapes {_text(a)} {_text(b)}") from None
+        raise ValueError(f"operands could not be broadcast together with shapes {shape_text(a)} {shape_text(b)}") from None
 
 
-def _text(shape: Shape) -> str:
+def shape_text(shape: Shape) -> str:
     return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
 
 
@@ -124,100 +129,149 @@ def _by_numpy(name: str, given: tuple[Node | bool | int | float | complex, ...])
     return from_host(np.asarray(getattr(np, name)(*values)))._node()
 
 
-def binary(name: str) -> Callable[[ndarray, object], ndarray]:
-    """An operator of two operands."""
-
-    def operator(self: ndarray, other: object) -> ndarray:
-        if other is None or isinstance(other, str):
-            return NotImplemented
-        return wrap(map_nodes(name, (self._node(), operand(other))))
-
-    return operator
+def binary(name: str, a: object, b: object) -> ndarray:
+    """An operator; ``NotImplemented`` for operands that are no numbers or arrays."""
+    try:
+        given = operand(a), operand(b)
+    except TypeError:
+        return NotImplemented
+    return wrap(map_nodes(name, given))
 
 
-def reflected(name: str) -> Callable[[ndarray, object], ndarray]:
-    """An operator whose left operand is not an array."""
-
-    def operator(self: ndarray, other: object) -> ndarray:
-        return wrap(map_nodes(name, (operand(other), self._node())))
-
-    return operator
+def call(name: str, *args: object) -> ndarray:
+    """A ufunc of operands."""
+    return wrap(map_nodes(name, tuple([operand(a) for a in args])))
 
 
-def unary(name: str) -> Callable[[ndarray], ndarray]:
-    def operator(self: ndarray) -> ndarray:
-        return wrap(map_nodes(name, (self._node(),)))
+def in_place(name: str, target: ndarray, value: object) -> ndarray:
+    """An operator that changes its left operand."""
+    found = map_nodes(name, (target._node(), operand(value)))
+    store(target, found, getattr(np, name))
+    return target
 
-    return operator
+
+def store(target: ndarray, found: Node, ufunc: np.ufunc | None = None) -> None:
+    """Give an ``out`` array the value of an operation; raises as NumPy does if dtype or shape do not allow it."""
+    mine = target._storage.node.dtype
+    if found.dtype is not mine and not np.can_cast(found.dtype.numpy, mine.numpy, "same_kind"):
+        name = "" if ufunc is None else f"ufunc '{ufunc.__name__}' output "
+        raise np.exceptions.UFuncTypeError(f"Cannot cast {name}from {found.dtype.numpy!r} to {mine.numpy!r} with casting rule 'same_kind'")  # type: ignore[attr-defined]
+    if found.shape != target.shape:
+        if np.broadcast_shapes(found.shape, target.shape) != target.shape:
+            raise ValueError(
+                f"non-broadcastable output operand with shape {shapeshape_text(target.shape)} doesn't match the broadcast shape {shapeshape_text(found.shape)}"
+            )
+    assign(target, found)
 
 
 def assign(target: ndarray, value: Node) -> None:
-    """Give a target's elements the values of a node, which is broadcast to its shape, and converted to its dtype."""
+    """Give a target's elements the values of a node, which is broadcast to its shape and converted to its dtype."""
     storage = target._storage
-    dtype = storage.node.dtype
-    if value.shape != target.shape:
-        shown = np.broadcast_shapes(value.shape, target.shape)
-        if shown != target.shape:
-            raise ValueError(f"could not broadcast input array from shape {_text(value.shape)} into shape {_text(target.shape)}")
     base = storage.node
+    if value.shape != target.shape:
+        try:
+            fits = np.broadcast_shapes(value.shape, target.shape) == target.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"could not broadcast input array from shape {shapeshape_text(value.shape)} into shape {shapeshape_text(target.shape)}")
+        value = Node("view", (value,), broadcast(value.shape, target.shape), target.shape, value.dtype)
     if target._strides is None and base.place is None:
-        if value.shape != target.shape or value.dtype is not dtype:
-            value = Node("cast", (_shown(value, target.shape),), (), target.shape, dtype)
-        storage.node = value
+        same = value.dtype is base.dtype
+        storage.node = value if same else Node("cast", (value,), (), target.shape, base.dtype)
     else:
-        strides = target._strides
-        if strides is None:
-            from anygpu.ir.graph import contiguous
-
-            strides = contiguous(target.shape, 1)
-        storage.node = Node("update", (base, _shown(value, target.shape)), (target._offset, strides), base.shape, dtype)
-    from anygpu.arrays.ndarray import pending
-
+        strides = contiguous(target.shape, 1) if target._strides is None else target._strides
+        storage.node = Node("update", (base, value), (target._offset, strides), base.shape, base.dtype)
     if storage.node.place is None:
         pending.add(storage)
 
 
-def _shown(value: Node, shape: Shape) -> Node:
-    if value.shape == shape:
-        return value
-    from anygpu.ir.graph import broadcast
-
-    return Node("view", (value,), broadcast(value.shape, shape), shape, value.dtype)
+def copy(x: ndarray) -> ndarray:
+    """A copy of an array."""
+    node = x._node()
+    return wrap(Node("cast", (node,), (), node.shape, node.dtype))
 
 
-def in_place(name: str) -> Callable[[ndarray, object], ndarray]:
-    """An operator that changes its left operand."""
-
-    def operator(self: ndarray, other: object) -> ndarray:
-        found = map_nodes(name, (self._node(), operand(other)))
-        mine = self._storage.node.dtype
-        if found.dtype is not mine and not np.can_cast(found.dtype.numpy, mine.numpy, "same_kind"):
-            raise np._core._exceptions._UFuncOutputCastingError(getattr(np, name), "same_kind", found.dtype.numpy, mine.numpy, 0)  # type: ignore[attr-defined]
-        if found.shape != self.shape:
-            raise ValueError(
-                f"non-broadcastable output operand with shape {_text(self.shape)} doesn't match the broadcast shape {_text(found.shape)}"
-            )
-        assign(self, found)
-        return self
-
-    return operator
+def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True) -> ndarray:
+    """The elements converted to a dtype, as `numpy.ndarray.astype` does."""
+    wanted = np.dtype(dtype)  # type: ignore[call-overload]
+    if not np.can_cast(x.dtype, wanted, casting):  # type: ignore[arg-type]
+        raise TypeError(f"Cannot cast array data from {x.dtype!r} to {wanted!r} according to the rule '{casting}'")
+    if wanted == x.dtype and not copy:
+        return x
+    node = x._node()
+    return wrap(Node("cast", (node,), (), node.shape, known(wanted)))
 
 
-_OPERATORS = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "remainder", "pow": "power",
-    "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift", "rshift": "right_shift",
-}  # fmt: skip
-for _method, _ufunc in _OPERATORS.items():
-    setattr(ndarray, f"__{_method}__", binary(_ufunc))
-    setattr(ndarray, f"__r{_method}__", reflected(_ufunc))
-    setattr(ndarray, f"__i{_method}__", in_place(_ufunc))
-for _method, _ufunc in {
-    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"
-}.items():
-    setattr(ndarray, f"__{_method}__", binary(_ufunc))
-for _method, _ufunc in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
-    setattr(ndarray, f"__{_method}__", unary(_ufunc))
-ndarray.__hash__ = None  # type: ignore[assignment]
+def known(dtype: object) -> DType:
+    """The row of a NumPy dtype; ``TypeError`` if arrays cannot hold it."""
+    wanted = np.dtype(dtype)  # type: ignore[call-overload]
+    found = from_numpy(wanted)
+    if found is None:
+        raise TypeError(f"arrays of {wanted} are not supported")
+    return found
 
 
-__all__ = ["FUSED", "assign", "bool_", "map_nodes", "operand"]
+def real(x: ndarray) -> ndarray:
+    """The real part of each element; the array itself if it is real."""
+    return wrap(_part(x._node(), "real")) if x._storage.node.dtype.is_complex else x
+
+
+def imag(x: ndarray) -> ndarray:
+    """The imaginary part of each element; zeros if the array is real."""
+    return wrap(_part(x._node(), "imag"))
+
+
+def _part(node: Node, name: str) -> Node:
+    if not node.dtype.is_complex:
+        return Node("view", (Node("scalar", (), (0,), (), node.dtype),), (), node.shape, node.dtype)
+    return Node("map", (node,), (name, (node.dtype.name,)), node.shape, node.dtype.component)
+
+
+def round_(x: ndarray, decimals: int = 0, out: ndarray | None = None) -> ndarray:
+    """The elements rounded to some decimals, ties to even."""
+    if decimals == 0 and x._storage.node.dtype.is_float:
+        return finish(call("rint", x), out)
+    return host.call(np.round, (x, decimals), {"out": out})  # type: ignore[return-value]
+
+
+def clip(x: ndarray, low: object = None, high: object = None, out: ndarray | None = None) -> ndarray:
+    """The elements, at least ``low`` and at most ``high``."""
+    found = x
+    if low is not None:
+        found = call("maximum", found, low)
+    if high is not None:
+        found = call("minimum", found, high)
+    return finish(copy(x) if found is x else found, out)
+
+
+def where(condition: object, x: object, y: object) -> ndarray:
+    """Elements of ``x`` where the condition holds, else of ``y``."""
+    chosen, a, b = operand(condition), operand(x), operand(y)
+    kinds = tuple([g.dtype.numpy if isinstance(g, Node) else g for g in (a, b)])
+    dtype = known(np.result_type(*kinds))  # type: ignore[arg-type]
+    parts = []
+    for value, wanted in ((chosen, bool_), (a, dtype), (b, dtype)):
+        if not isinstance(value, Node):
+            parts.append(scalar(value, wanted) if not wanted.is_complex else from_host(np.asarray(value, wanted.numpy))._node())
+        else:
+            parts.append(value)
+    shape: Shape = ()
+    for part in parts:
+        shape = _broadcast(shape, part.shape, "where")
+    return wrap(Node("map", tuple(parts), ("where", ("bool", dtype.name, dtype.name)), shape, dtype))
+
+
+def finish(found: ndarray, out: object) -> ndarray:
+    """The result, or the ``out`` that was given, with its value."""
+    if isinstance(out, tuple):
+        (out,) = out
+    if out is None:
+        return found
+    if not isinstance(out, ndarray):
+        raise TypeError(f"out is an array, not {type(out).__name__}")
+    store(out, found._node())
+    return out
+
+
+from anygpu.arrays import host  # noqa: E402 (at the end, since it builds on this)

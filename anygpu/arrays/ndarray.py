@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from anygpu.dtypes import DType, from_numpy
+from anygpu.dtypes import from_numpy
 from anygpu.engine.evaluate import HostMemory, evaluate
-from anygpu.ir.graph import AxisMap, Node, Place, Shape, broadcast, contiguous
+from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
 
 MOST_PENDING = 256  # operations that are recorded before they are computed unasked: graphs are walked by recursion
 
@@ -141,6 +141,7 @@ class ndarray:  # noqa: N801 (NumPy's name)
         """Where the elements lie, computed if need be."""
         if self._storage.node.place is None:
             pending.flush()
+            evaluate([self._storage.node])  # not pending if an earlier attempt failed
         return self._place(self._storage.node)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
@@ -181,7 +182,354 @@ class ndarray:  # noqa: N801 (NumPy's name)
     def __iter__(self) -> Iterator[ndarray]:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return (self[n] for n in range(self.shape[0]))  # type: ignore[attr-defined]
+        return (self[n] for n in range(self.shape[0]))
+
+    # ----------------------------------------------------------------------------------------------------------------------- operators
+
+    def __add__(self, other: object) -> ndarray:
+        return elementwise.binary("add", self, other)
+
+    def __radd__(self, other: object) -> ndarray:
+        return elementwise.binary("add", other, self)
+
+    def __iadd__(self, other: object) -> ndarray:
+        return elementwise.in_place("add", self, other)
+
+    def __sub__(self, other: object) -> ndarray:
+        return elementwise.binary("subtract", self, other)
+
+    def __rsub__(self, other: object) -> ndarray:
+        return elementwise.binary("subtract", other, self)
+
+    def __isub__(self, other: object) -> ndarray:
+        return elementwise.in_place("subtract", self, other)
+
+    def __mul__(self, other: object) -> ndarray:
+        return elementwise.binary("multiply", self, other)
+
+    def __rmul__(self, other: object) -> ndarray:
+        return elementwise.binary("multiply", other, self)
+
+    def __imul__(self, other: object) -> ndarray:
+        return elementwise.in_place("multiply", self, other)
+
+    def __truediv__(self, other: object) -> ndarray:
+        return elementwise.binary("divide", self, other)
+
+    def __rtruediv__(self, other: object) -> ndarray:
+        return elementwise.binary("divide", other, self)
+
+    def __itruediv__(self, other: object) -> ndarray:
+        return elementwise.in_place("divide", self, other)
+
+    def __floordiv__(self, other: object) -> ndarray:
+        return elementwise.binary("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: object) -> ndarray:
+        return elementwise.binary("floor_divide", other, self)
+
+    def __ifloordiv__(self, other: object) -> ndarray:
+        return elementwise.in_place("floor_divide", self, other)
+
+    def __mod__(self, other: object) -> ndarray:
+        return elementwise.binary("remainder", self, other)
+
+    def __rmod__(self, other: object) -> ndarray:
+        return elementwise.binary("remainder", other, self)
+
+    def __imod__(self, other: object) -> ndarray:
+        return elementwise.in_place("remainder", self, other)
+
+    def __pow__(self, other: object) -> ndarray:
+        return elementwise.binary("power", self, other)
+
+    def __rpow__(self, other: object) -> ndarray:
+        return elementwise.binary("power", other, self)
+
+    def __ipow__(self, other: object) -> ndarray:
+        return elementwise.in_place("power", self, other)
+
+    def __and__(self, other: object) -> ndarray:
+        return elementwise.binary("bitwise_and", self, other)
+
+    def __rand__(self, other: object) -> ndarray:
+        return elementwise.binary("bitwise_and", other, self)
+
+    def __iand__(self, other: object) -> ndarray:
+        return elementwise.in_place("bitwise_and", self, other)
+
+    def __or__(self, other: object) -> ndarray:
+        return elementwise.binary("bitwise_or", self, other)
+
+    def __ror__(self, other: object) -> ndarray:
+        return elementwise.binary("bitwise_or", other, self)
+
+    def __ior__(self, other: object) -> ndarray:
+        return elementwise.in_place("bitwise_or", self, other)
+
+    def __xor__(self, other: object) -> ndarray:
+        return elementwise.binary("bitwise_xor", self, other)
+
+    def __rxor__(self, other: object) -> ndarray:
+        return elementwise.binary("bitwise_xor", other, self)
+
+    def __ixor__(self, other: object) -> ndarray:
+        return elementwise.in_place("bitwise_xor", self, other)
+
+    def __lshift__(self, other: object) -> ndarray:
+        return elementwise.binary("left_shift", self, other)
+
+    def __rlshift__(self, other: object) -> ndarray:
+        return elementwise.binary("left_shift", other, self)
+
+    def __ilshift__(self, other: object) -> ndarray:
+        return elementwise.in_place("left_shift", self, other)
+
+    def __rshift__(self, other: object) -> ndarray:
+        return elementwise.binary("right_shift", self, other)
+
+    def __rrshift__(self, other: object) -> ndarray:
+        return elementwise.binary("right_shift", other, self)
+
+    def __irshift__(self, other: object) -> ndarray:
+        return elementwise.in_place("right_shift", self, other)
+
+    def __eq__(self, other: object) -> ndarray:  # type: ignore[override]
+        return elementwise.binary("equal", self, other)
+
+    def __ne__(self, other: object) -> ndarray:  # type: ignore[override]
+        return elementwise.binary("not_equal", self, other)
+
+    def __lt__(self, other: object) -> ndarray:
+        return elementwise.binary("less", self, other)
+
+    def __le__(self, other: object) -> ndarray:
+        return elementwise.binary("less_equal", self, other)
+
+    def __gt__(self, other: object) -> ndarray:
+        return elementwise.binary("greater", self, other)
+
+    def __ge__(self, other: object) -> ndarray:
+        return elementwise.binary("greater_equal", self, other)
+
+    def __neg__(self) -> ndarray:
+        return elementwise.call("negative", self)
+
+    def __pos__(self) -> ndarray:
+        return elementwise.call("positive", self)
+
+    def __abs__(self) -> ndarray:
+        return elementwise.call("absolute", self)
+
+    def __invert__(self) -> ndarray:
+        return elementwise.call("invert", self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __matmul__(self, other: object) -> ndarray:
+        return host.call(np.matmul, (self, other), {})
+
+    def __rmatmul__(self, other: object) -> ndarray:
+        return host.call(np.matmul, (other, self), {})
+
+    def __imatmul__(self, other: object) -> ndarray:
+        return indexing.assign_to(self, host.call(np.matmul, (self, other), {}))
+
+    def __divmod__(self, other: object) -> tuple[ndarray, ndarray]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: object) -> tuple[ndarray, ndarray]:
+        return other // self, other % self  # type: ignore[operator]
+
+    # ------------------------------------------------------------------------------------------------------------------------ indexing
+
+    def __getitem__(self, key: object) -> ndarray:
+        return indexing.get(self, key)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        indexing.put(self, key, value)
+
+    # ------------------------------------------------------------------------------------------------------------------------- methods
+
+    @property
+    def T(self) -> ndarray:  # noqa: N802 (NumPy's name)
+        """The array with its axes in the opposite order, a view."""
+        return manipulation.transpose(self)
+
+    @property
+    def mT(self) -> ndarray:  # noqa: N802
+        """The array with its last two axes exchanged, a view."""
+        return manipulation.matrix_transpose(self)
+
+    @property
+    def real(self) -> ndarray:
+        """The real part."""
+        return elementwise.real(self)
+
+    @property
+    def imag(self) -> ndarray:
+        """The imaginary part."""
+        return elementwise.imag(self)
+
+    @property
+    def flat(self) -> np.flatiter[np.ndarray]:
+        """NumPy's iterator over the elements, in C order; writing to it writes to the array."""
+        return self.__array__().flat
+
+    def reshape(self, *shape: object, order: str = "C", copy: bool | None = None) -> ndarray:
+        """The same elements in another shape: a view where the memory allows."""
+        return manipulation.reshape(self, shape[0] if len(shape) == 1 else shape, order=order, copy=copy)
+
+    def transpose(self, *axes: object) -> ndarray:
+        """The array with its axes in another order, a view."""
+        return manipulation.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> ndarray:
+        """The array with two axes exchanged, a view."""
+        return manipulation.swapaxes(self, axis1, axis2)
+
+    def ravel(self, order: str = "C") -> ndarray:
+        """All elements along one axis: a view where the memory allows."""
+        return manipulation.ravel(self, order)
+
+    def flatten(self, order: str = "C") -> ndarray:
+        """A copy of all elements along one axis."""
+        return manipulation.ravel(self, order).copy()
+
+    def squeeze(self, axis: object = None) -> ndarray:
+        """The array without axes of one element, a view."""
+        return manipulation.squeeze(self, axis)
+
+    def astype(self, dtype: object, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True) -> ndarray:
+        """The elements converted to a dtype."""
+        return elementwise.astype(self, dtype, casting=casting, copy=copy)
+
+    def copy(self, order: str = "C") -> ndarray:
+        """A copy."""
+        return elementwise.copy(self)
+
+    def fill(self, value: object) -> None:
+        """Set every element to a value."""
+        indexing.put(self, ..., value)
+
+    def conj(self) -> ndarray:
+        """The complex conjugate."""
+        return elementwise.call("conjugate", self)
+
+    conjugate = conj
+
+    def sum(self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """The sum over axes (all, if none is given)."""
+        return reductions.sum_(self, axis, dtype=dtype, out=out, keepdims=keepdims, **more)
+
+    def prod(self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """The product over axes (all, if none is given)."""
+        return reductions.prod(self, axis, dtype=dtype, out=out, keepdims=keepdims, **more)
+
+    def max(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """The greatest over axes (all, if none is given)."""
+        return reductions.max_(self, axis, out=out, keepdims=keepdims, **more)
+
+    def min(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """The least over axes (all, if none is given)."""
+        return reductions.min_(self, axis, out=out, keepdims=keepdims, **more)
+
+    def any(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """Whether any element over axes is true (all, if none is given)."""
+        return reductions.any_(self, axis, out=out, keepdims=keepdims, **more)
+
+    def all(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """Whether all elements over axes are true (all, if none is given)."""
+        return reductions.all_(self, axis, out=out, keepdims=keepdims, **more)
+
+    def mean(self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+        """The mean over axes (all, if none is given)."""
+        return reductions.mean(self, axis, dtype=dtype, out=out, keepdims=keepdims, **more)
+
+    def var(self, axis: object = None, dtype: object = None, out: ndarray | None = None, ddof: float = 0, keepdims: bool = False, **more: object) -> ndarray:
+        """The variance over axes (all, if none is given)."""
+        return reductions.var(self, axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, **more)
+
+    def std(self, axis: object = None, dtype: object = None, out: ndarray | None = None, ddof: float = 0, keepdims: bool = False, **more: object) -> ndarray:
+        """The standard deviation over axes (all, if none is given)."""
+        return reductions.std(self, axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, **more)
+
+    def argmax(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
+        """The index of the greatest element along an axis (in C order, if none is given)."""
+        return host.call(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+
+    def argmin(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
+        """The index of the least element along an axis (in C order, if none is given)."""
+        return host.call(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+
+    def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
+        """The running sum along an axis."""
+        return host.call(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
+
+    def cumprod(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
+        """The running product along an axis."""
+        return host.call(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
+
+    def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
+        """The indices that sort the elements along an axis."""
+        return host.call(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
+
+    def sort(self, axis: int = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> None:
+        """Sort the elements along an axis in place."""
+        indexing.assign_to(self, host.call(np.sort, (self,), {"axis": axis, "kind": kind, "stable": stable}))
+
+    def nonzero(self) -> tuple[ndarray, ...]:
+        """The indices of the elements that are not zero, an array for each axis."""
+        return host.call(np.nonzero, (self,), {})
+
+    def round(self, decimals: int = 0, out: ndarray | None = None) -> ndarray:
+        """The elements rounded to some decimals, ties to even."""
+        return elementwise.round_(self, decimals, out)
+
+    def clip(self, min: object = None, max: object = None, out: ndarray | None = None) -> ndarray:  # noqa: A002 (NumPy's names)
+        """The elements, at least ``min`` and at most ``max``."""
+        return elementwise.clip(self, min, max, out)
+
+    def dot(self, other: object, out: ndarray | None = None) -> ndarray:
+        """The product of two arrays as `numpy.dot` has it."""
+        return host.call(np.dot, (self, other), {"out": out})
+
+    def take(self, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
+        """The elements at indices along an axis."""
+        return host.call(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
+
+    def repeat(self, repeats: object, axis: int | None = None) -> ndarray:
+        """Each element several times along an axis."""
+        return host.call(np.repeat, (self, repeats), {"axis": axis})
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ndarray:
+        """The diagonal of two axes, a view."""
+        return manipulation.diagonal(self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: object = None, out: ndarray | None = None) -> ndarray:
+        """The sum of the diagonal of two axes."""
+        return reductions.sum_(self.diagonal(offset, axis1, axis2), -1, dtype=dtype, out=out)
+
+    def tobytes(self, order: str = "C") -> bytes:
+        """The bytes of the elements in C order."""
+        return self.__array__().tobytes(order)  # type: ignore[arg-type]
+
+    # ----------------------------------------------------------------------------------------------------------------------- protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object) -> object:
+        return host.ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: object, types: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        return host.function(function, args, kwargs)
+
+    def __copy__(self) -> ndarray:
+        return self.copy()
+
+    def __deepcopy__(self, memo: object) -> ndarray:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return from_host, (self.__array__(copy=True),)
 
 
 def wrap(node: Node) -> ndarray:
@@ -262,4 +610,7 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
     return tuple((a, b, c) for a, b, c in found)
 
 
-__all__ = ["DType", "Sequence", "Storage", "broadcast", "from_host", "ndarray", "pending", "view_of", "wrap"]
+# At the end, since they build on the class: methods find them when they are called.
+from anygpu.arrays import elementwise, host, indexing, manipulation, reductions  # noqa: E402
+
+__all__ = ["Storage", "from_host", "ndarray", "pending", "view_of", "wrap"]

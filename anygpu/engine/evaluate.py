@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anygpu.engine.fused import fused_kernel
+from anygpu.dtypes import dtype_named
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
-from anygpu.passes.fusion import map_form, reduce_form
+from anygpu.passes.fusion import map_form, part_form, reduce_form
 
 CHEAP = frozenset((
     "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less", "less_equal",
@@ -224,7 +225,31 @@ def _run_map(roots: Sequence[Node]) -> None:
 def _run_reduction(group: _Group) -> None:
     places = [place_for(root) for root in group.roots]
     if group.roots[0].size:
-        form, bound = reduce_form(group.reductions, group.roots, places)
+        values = [node.args[0] for node in group.reductions]
+        axes: tuple[int, ...] = group.reductions[0].attrs[1]  # type: ignore[assignment]
+        functions = [(str(node.attrs[0]), node.dtype.name) for node in group.reductions]
+        reduced = {id(node): n for n, node in enumerate(group.reductions)}
+        while True:
+            made: list[Place] = []
+
+            def make(count: int, dtype: str, made: list[Place] = made) -> Place:
+                itemsize = dtype_named(dtype).itemsize
+                made.append(Place(allocate(count * itemsize), 0, (itemsize,)))
+                return made[-1]
+
+            found = part_form(values, axes, functions, make)
+            if found is None:
+                break
+            form, bound, parts, first = found
+            fused_kernel(form).launch(bound)
+            shape = (parts, *group.roots[0].shape) if first else (*group.roots[0].shape, parts)
+            values = []
+            for place, (_, name) in zip(made, functions, strict=True):
+                dtype = dtype_named(name)
+                there = Place(place.memory, 0, contiguous(shape, dtype.itemsize))
+                values.append(Node("source", (), (), shape, dtype, there))
+            axes = (0,) if first else (len(shape) - 1,)
+        form, bound = reduce_form(values, axes, functions, reduced, group.roots, places)
         fused_kernel(form).launch(bound)
     for root, place in zip(group.roots, places, strict=True):
         _settle(root, place)

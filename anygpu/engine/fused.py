@@ -38,16 +38,17 @@ class FusedKernel:
         """Run it; returns when it is done."""
         form, extents = self.form, bound.extents
         if form.schedule == "block":
-            grid = (math.prod(extents[: form.kept]), 1, 1)
+            count = math.prod(extents[: form.kept])
+            grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
             block = REDUCE_BLOCK
             tail = (*extents[form.kept :], *extents[: form.kept])
         else:
-            kept = extents[: form.kept]
-            count = form.kept
+            kept = (bound.parts, *extents[: form.kept]) if form.part else extents[: form.kept]
+            count = len(kept)
             rest = math.prod(kept[:-2]) if count > 2 else 1
             grid = (-(-kept[-1] // RANGE_BLOCK), kept[-2] if count > 1 else 1, rest)
             block = RANGE_BLOCK
-            tail = (*extents[count:], *kept)
+            tail = (*extents[form.kept :], *kept)
         workspace = take_workspace()
         arrays: list[int] = []
         for address in bound.loads:
@@ -106,16 +107,17 @@ def _verified(form, lower_form):
 def _options(form: Form) -> Options:
     if form.schedule == "block":
         return Options(False, False, 0, "aligned", 32, form.small, (REDUCE_BLOCK, 1, 1))
-    return Options(False, False, form.kept, "aligned", 32, form.small, None)
+    return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 
 
 def _packer(form: Form) -> struct.Struct:
-    text = "=6q2QqQ" + "Q2q" * (len(form.loads) + len(form.outputs))
+    outputs = () if form.part else tuple(access for _, access in form.outputs)
+    text = "=6q2QqQ" + "Q2q" * (len(form.loads) + (len(form.reductions) if form.part else len(outputs)))
     for name in form.scalars:
         dtype = dtype_named(name)
         text += _SCALARS.get(dtype.component.name, "q") * (2 if dtype.is_complex else 1)
-    strides = sum(walk.count("s") for walk in (*(a.walk for a in form.loads), *(a.walk for _, a in form.outputs)))
-    count = form.integers + strides + form.ndim
+    strides = sum(access.walk.count("s") for access in (*form.loads, *outputs))
+    count = form.integers + strides + form.ndim + (form.part > 0 and form.schedule == "serial")
     return struct.Struct(text + f"{count}q")
 
 

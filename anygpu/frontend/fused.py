@@ -112,8 +112,11 @@ def apply(scope: Scope, function: str, operands: Sequence[Value]) -> Value:
     """A ufunc of operands that have its loop's dtypes."""
     if operands and all(isinstance(o, Scalar) and o.dtype is bool_ for o in operands):
         function = _BOOL_LOOPS.get(function, function)
-    if function == "where":
-        return _where(scope, operands)
+    match function:
+        case "where":
+            return _where(scope, operands)
+        case "real" | "imag":
+            return Scalar(list(leaves(operands[0]))[function == "imag"])
     return FUNCTIONS[id(getattr(np, function))](scope, operands, _NODE)
 
 
@@ -134,7 +137,8 @@ def lower_form(form: Form) -> Kernel:
     the reduced axes, and for a grid the kept extents too.
     """
     ranged = form.schedule != "block"
-    shared = Shared("fused", range_ndim=form.kept if ranged else 0)
+    range_ndim = form.kept + (form.part > 0) if ranged else 0
+    shared = Shared("fused", range_ndim=range_ndim)
     shared.begin_pass()
     scope = Scope(shared, _source(), ("",))
     made = _Emitter(form, scope)
@@ -154,30 +158,46 @@ def lower_form(form: Form) -> Kernel:
         return Ref(var)
 
     made.loads = arrays(form.loads, "x", False)
-    made.outputs = arrays([access for _, access in form.outputs], "y", True)
+    made.outputs = arrays(_outputs(form), "y", True)
     for n, name in enumerate(form.scalars):
         dtype = dtype_named(name)
         parts = [Var(shared.unique(f"s{n}{part.name}"), part.dtype) for part in plain_fields(dtype)]
         params.extend(parts)
         made.scalars.append(Complex(Ref(parts[0]), Ref(parts[1])) if len(parts) == 2 else Scalar(Ref(parts[0])))
     made.integers = [integer(f"i{n}") for n in range(form.integers)]
-    for array, access in zip((*made.loads, *made.outputs), (*form.loads, *(a for _, a in form.outputs)), strict=True):
+    for array, access in zip((*made.loads, *made.outputs), (*form.loads, *_outputs(form)), strict=True):
         for axis, walk in enumerate(access.walk):
             if walk == "s":
                 made.strides[array.name, axis] = integer(f"{array.name}.{axis}")
     reduced = [integer(f"n{axis}") for axis in range(form.kept, form.ndim)]
     if ranged:
-        made.index = [Special("index", axis) for axis in range(form.kept)]
+        made.index = [Special("index", axis) for axis in range(form.part > 0, range_ndim)]
         if form.reductions:
             made.reduced = _serial(made, reduced)
         else:
             made.run(range(form.epilogue))
-        made.run(range(form.epilogue, len(form.steps)))
-        _store(made)
+        if form.part:
+            _store_part(made, _ravel([Special("index", axis) for axis in range(range_ndim)], [Special("extent", axis) for axis in range(range_ndim)]))
+        else:
+            made.run(range(form.epilogue, len(form.steps)))
+            _store(made)
     else:
         kept = [integer(f"k{axis}") for axis in range(form.kept)]
         _block(made, reduced, kept)
-    return Kernel("fused", tuple(params), tuple(shared.declared), tuple(scope.body), form.kept if ranged else 0)
+    return Kernel("fused", tuple(params), tuple(shared.declared), tuple(scope.body), range_ndim)
+
+
+def _outputs(form: Form) -> list[Access]:
+    """What a kernel writes: its results, or the parts of its reductions, in a row."""
+    return [Access(r.dtype, ()) for r in form.reductions] if form.part else [access for _, access in form.outputs]
+
+
+def _store_part(made: _Emitter, at: Expr) -> None:
+    """Store the reductions of a part."""
+    pinned = made.scope.pin(at)
+    for array, value in zip(made.outputs, made.reduced, strict=True):
+        for n, leaf in enumerate(leaves(value)):
+            made.scope.emit(Store(array.name, (pinned,), leaf, n, False))
 
 
 def _store(made: _Emitter) -> None:
@@ -260,16 +280,26 @@ def _serial(made: _Emitter, extents: Sequence[Expr]) -> list[Value]:
         with made.scope.nested() as body:
             loop(axis + 1)
         made.index.pop()
-        made.scope.emit(For(var, build.integer(0), extents[axis], build.integer(1), tuple(body)))
+        start, stop = build.integer(0), extents[axis]
+        if axis == 0 and made.form.part:
+            start, stop = _part(made, Special("index", 0), stop)
+        made.scope.emit(For(var, start, stop, build.integer(1), tuple(body)))
 
     loop(0)
     return _results(made, accumulators)
 
 
+def _part(made: _Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
+    """Where part ``at`` of an axis begins and ends."""
+    size = build.integer(made.form.part)
+    start = made.scope.pin(build.op("mul", at, size))
+    return start, made.scope.pin(build.op("minimum", build.op("add", start, size), length))
+
+
 def _block(made: _Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
     """A block reduces for each result: work-item t takes elements t, t + BLOCK, ..., then halves add to halves in shared memory."""
     scope = made.scope
-    at = scope.pin(Special("block", 0))
+    at = scope.pin(Special("block", 1 if made.form.part else 0))
     made.index = _unravel(scope, at, kept)
     length = reduced[0]
     for extent in reduced[1:]:
@@ -280,7 +310,10 @@ def _block(made: _Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> Non
         made.index += _unravel(scope, Ref(var), reduced)
         _take(made, accumulators)
     del made.index[len(kept) :]
-    scope.emit(For(var, Special("thread", 0), scope.pin(length), build.integer(BLOCK), tuple(body)))
+    start, stop = build.integer(0), scope.pin(length)
+    if made.form.part:
+        start, stop = _part(made, Special("block", 0), stop)
+    scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(BLOCK), tuple(body)))
     tables = []
     for parts in accumulators:
         columns = []
@@ -307,9 +340,20 @@ def _block(made: _Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> Non
         half //= 2
     with scope.nested() as body:
         made.reduced = _results(made, accumulators)
-        made.run(range(made.form.epilogue, len(made.form.steps)))
-        _store(made)
+        if made.form.part:
+            _store_part(made, build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0)))
+        else:
+            made.run(range(made.form.epilogue, len(made.form.steps)))
+            _store(made)
     scope.emit(If(build.op("eq", Special("thread", 0), build.integer(0)), tuple(body)))
+
+
+def _ravel(index: Sequence[Expr], extents: Sequence[Expr]) -> Expr:
+    """The position in C order of an index."""
+    at = index[0]
+    for along, extent in zip(index[1:], extents[1:], strict=True):
+        at = build.op("add", build.op("mul", at, extent), along)
+    return at
 
 
 def _unravel(scope: Scope, at: Expr, extents: Sequence[Expr]) -> list[Expr]:

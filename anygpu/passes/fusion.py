@@ -8,13 +8,14 @@ each axis of the kernel's domain. Axes that every access walks as one are merged
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, broadcast, compose, contiguous, identity
 
 Step = tuple[object, ...]
+Schedule = Literal["map", "serial", "block"]
 Walk = tuple[str, ...]  # along each axis: "0" (the same element), "1" (the next element; the last kept or reduced axis) or "s" (a stride of the launch)
 
 
@@ -53,7 +54,8 @@ class Form:
     epilogue: int
     outputs: tuple[tuple[int, Access], ...]
     integers: int
-    schedule: Literal["map", "serial", "block"] = "map"
+    schedule: Schedule = "map"
+    part: int = 0  # how much of the reduced axes a kernel takes that reduces them in parts; 0: all
     small: bool = True
 
 
@@ -67,6 +69,7 @@ class Bindings:
     strides: tuple[int, ...]
     scalars: tuple[object, ...]
     integers: tuple[int, ...]
+    parts: int = 1
 
 
 class Tracer:
@@ -163,24 +166,58 @@ def map_form(roots: Sequence[Node], places: Sequence[Place]) -> tuple[Form, Bind
     return _close(tracer, len(shape), (), len(tracer.steps), results, roots, places)
 
 
-def reduce_form(reductions: Sequence[Node], roots: Sequence[Node], places: Sequence[Place]) -> tuple[Form, Bindings]:
-    """The kernel that computes reductions over the same axes of arrays of one shape, and from them ``roots`` of the reduced shape."""
-    source = reductions[0].args[0].shape
-    axes: tuple[int, ...] = reductions[0].attrs[1]  # type: ignore[assignment]
-    kept = [axis for axis in range(len(source)) if axis not in axes]
-    order = (*kept, *axes)
-    domain = tuple(source[axis] for axis in order)
-    tracer = Tracer(domain)
-    seen = tuple((0, order.index(axis), 1) for axis in range(len(source)))
-    found = []
-    for node in reductions:
-        found.append(Reduction(str(node.attrs[0]), tracer.value(node.args[0], seen), node.dtype.name))
+# The one order in which reductions combine, on every device: parts of so many elements (of a block) or rows (of a work-item), and then
+# the parts.
+BLOCK_PART, SERIAL_PART = 8192, 256
+
+
+def reduce_form(
+    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], reduced: dict[int, int], roots: Sequence[Node],
+    places: Sequence[Place],
+) -> tuple[Form, Bindings]:  # fmt: skip
+    """The kernel that reduces arrays of one shape over the same axes, each by a function in a dtype, and computes ``roots`` from the results.
+
+    ``reduced`` says by id which nodes the results stand for.
+    """
+    tracer, kept, found = _reductions(values, axes, functions)
     epilogue = len(tracer.steps)
     tracer.forget()
-    tracer.reduced = {id(node): n for n, node in enumerate(reductions)}
+    tracer.reduced = reduced
     shown = identity(roots[0].shape)
     results = [tracer.value(root, shown if len(axes) else None) for root in roots]
-    return _close(tracer, len(kept), tuple(found), epilogue, results, roots, places)
+    return _close(tracer, kept, found, epilogue, results, roots, places)
+
+
+def part_form(
+    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], make: Callable[[int, str], Place]
+) -> tuple[Form, Bindings, int, bool] | None:  # fmt: skip
+    """The kernel that reduces parts of the axes, where they are long: its bindings, the number of parts, and whether that is the first
+    axis of the results, or the last. ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
+    tracer, kept, found = _reductions(values, axes, functions)
+    count = math.prod(tracer.domain[:kept])
+    form, bound = _close(tracer, kept, found, len(tracer.steps), (), (), ())
+    inner = bound.extents[form.kept :]
+    length = math.prod(inner)
+    if form.schedule == "block" and length > 2 * BLOCK_PART:
+        part, parts = BLOCK_PART, -(-length // BLOCK_PART)
+    elif form.schedule == "serial" and inner and inner[0] > 2 * SERIAL_PART:
+        part, parts = SERIAL_PART, -(-inner[0] // SERIAL_PART)
+    else:
+        return None
+    places = [make(count * parts, dtype) for _, dtype in functions]
+    return replace(form, part=part), replace(bound, outputs=tuple([p.address for p in places]), parts=parts), parts, form.schedule == "serial"
+
+
+def _reductions(
+    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]]
+) -> tuple[Tracer, int, tuple[Reduction, ...]]:
+    source = values[0].shape
+    kept = [axis for axis in range(len(source)) if axis not in axes]
+    order = (*kept, *axes)
+    tracer = Tracer(tuple(source[axis] for axis in order))
+    seen = tuple((0, order.index(axis), 1) for axis in range(len(source)))
+    found = tuple(Reduction(name, tracer.value(value, seen), dtype) for value, (name, dtype) in zip(values, functions, strict=True))
+    return tracer, len(kept), found
 
 
 def _close(
@@ -218,7 +255,7 @@ def _close(
     schedule = "map" if not reductions else _schedule(extents, kept, forms[:count])
     form_of = Form(
         len(extents), kept, tuple(steps), tuple(forms[:count]), tuple([d for _, d in tracer.scalars]), reductions, epilogue,
-        tuple(zip(results, forms[count:], strict=True)), len(tracer.integers), schedule, small,
+        tuple(zip(results, forms[count:], strict=True)), len(tracer.integers), schedule, small=small,
     )  # fmt: skip
     bound = Bindings(
         extents, tuple([a[0] for a in tracer.places]), tuple([a[0] for a in outputs]), tuple(strides), tuple([v for v, _ in tracer.scalars]),

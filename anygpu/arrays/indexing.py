@@ -1,0 +1,120 @@
+"""Reading and writing parts of arrays: views where NumPy gives views, copies where it copies."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from anygpu.arrays import elementwise
+from anygpu.arrays.ndarray import from_host, ndarray, pending, view_of
+from anygpu.ir.graph import Node, Shape, contiguous
+
+
+def get(x: ndarray, key: object) -> ndarray:
+    """``x[key]``."""
+    view = basic(x, key if type(key) is tuple else (key,))
+    if view is not None:
+        return view
+    found = x.__array__()[_on_host(key)]  # type: ignore[index]
+    return from_host(found)
+
+
+def put(x: ndarray, key: object, value: object) -> None:
+    """``x[key] = value``."""
+    view = basic(x, key if type(key) is tuple else (key,))
+    if view is not None:
+        given = elementwise.operand(value)
+        if not isinstance(given, Node):
+            given = scalar_for(given, x)
+        elementwise.assign(view, given)
+        return
+    pending.flush()  # what was recorded before reads the elements as they are
+    x.__array__()[_on_host(key)] = np.asarray(value)  # type: ignore[index]
+
+
+def scalar_for(value: bool | int | float | complex, x: ndarray) -> Node:
+    """A Python number as an element of an array; raises as NumPy's assignment does."""
+    dtype = x._storage.node.dtype
+    if isinstance(value, complex) and not dtype.is_complex:
+        raise TypeError(f"{'int' if dtype.is_integer else 'float'}() argument must be a string or a real number, not 'complex'")
+    converted = np.empty((), dtype.numpy)
+    converted[...] = value
+    return from_host(converted)._node()
+
+
+def assign_to(x: ndarray, value: object) -> ndarray:
+    """``x[...] = value``, giving ``x``."""
+    put(x, ..., value)
+    return x
+
+
+def basic(x: ndarray, key: tuple[object, ...]) -> ndarray | None:
+    """The view that ints, slices, ``...`` and None choose; None for other keys. Raises ``IndexError`` as NumPy does."""
+    shape = x.shape
+    strides = contiguous(shape, 1) if x._strides is None else x._strides
+    offset = x._offset
+    used = 0
+    ellipsis = False
+    for item in key:
+        if item is Ellipsis:
+            if ellipsis:
+                raise IndexError("an index can only have a single ellipsis ('...')")
+            ellipsis = True
+        elif item is not None:
+            if type(item) is not int and type(item) is not slice and not _is_integer(item):
+                return None
+            used += 1
+    if used > len(shape):
+        raise IndexError(f"too many indices for array: array is {len(shape)}-dimensional, but {used} were indexed")
+    new_shape: list[int] = []
+    new_strides: list[int] = []
+    axis = 0
+    for item in key if ellipsis else (*key, ...):
+        if item is None:
+            new_shape.append(1)
+            new_strides.append(0)
+        elif item is Ellipsis:
+            skipped = len(shape) - used
+            new_shape += shape[axis : axis + skipped]
+            new_strides += strides[axis : axis + skipped]
+            axis += skipped
+        elif isinstance(item, slice):
+            start, stop, step = item.indices(shape[axis])
+            count = len(range(start, stop, step))
+            if count:
+                offset += start * strides[axis]
+            new_shape.append(count)
+            new_strides.append(step * strides[axis])
+            axis += 1
+        else:
+            at = operator.index(item)  # type: ignore[arg-type]
+            n = shape[axis]
+            if not -n <= at < n:
+                raise IndexError(f"index {at} is out of bounds for axis {axis} with size {n}")
+            offset += (at + n if at < 0 else at) * strides[axis]
+            axis += 1
+    return view_of(x._storage, offset, tuple(new_strides), tuple(new_shape))
+
+
+def _is_integer(item: object) -> bool:
+    """Whether an index is an integer scalar (a bool is a mask)."""
+    if isinstance(item, bool | np.bool_ | np.ndarray | list | tuple):
+        return False
+    if isinstance(item, ndarray):
+        return not item.shape and item.dtype.kind in "iu"
+    return hasattr(item, "__index__")
+
+
+def _on_host(key: object) -> object:
+    if isinstance(key, ndarray):
+        return key.__array__()
+    if isinstance(key, tuple):
+        return tuple(map(_on_host, key))
+    if isinstance(key, list):
+        return [_on_host(item) for item in key]
+    return key
+
+
+__all__ = ["Sequence", "Shape", "assign_to", "basic", "get", "put"]

@@ -1,0 +1,136 @@
+"""Reductions over axes: sums, extremes, means and their like."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from anygpu.arrays import elementwise, host
+from anygpu.arrays.manipulation import axes_of
+from anygpu.arrays.ndarray import ndarray, wrap
+from anygpu.dtypes import DType, bool_, float32, int64, uint64
+from anygpu.ir.graph import Node
+
+
+class _Nothing:
+    """Marks an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return "<no value>"
+
+
+NOTHING = _Nothing()
+
+
+def reduce(
+    function: str, x: ndarray, axis: object, dtype: DType, out: object, keepdims: bool, initial: object = NOTHING, where: object = NOTHING
+) -> ndarray:  # fmt: skip
+    """``ufunc.reduce``: the elements over some axes combined by a function, in a dtype."""
+    node = x._node()
+    axes = tuple(range(x.ndim)) if axis is None else axes_of(axis, x.ndim)
+    if where is not NOTHING and where is not True:
+        return host.call(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))  # type: ignore[return-value]
+    if function in ("maximum", "minimum", "fmax", "fmin") and initial is NOTHING and any(node.shape[a] == 0 for a in axes):
+        raise ValueError(f"zero-size array to reduction operation {function} which has no identity")
+    if node.dtype is not dtype:
+        node = Node("cast", (node,), (), node.shape, dtype)
+    if axes:
+        shape = tuple([n for a, n in enumerate(node.shape) if a not in axes])
+        node = Node("reduce", (node,), (function, tuple(sorted(axes))), shape, dtype)
+    if initial is not NOTHING and initial is not None:
+        node = elementwise.map_nodes(function, (node, elementwise.operand(np.asarray(initial, dtype.numpy)[()])))
+    if keepdims and axes:
+        kept = [a for a in range(x.ndim) if a not in axes]
+        shape = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
+        node = Node("view", (node,), tuple((0, a, 1) for a in kept), shape, dtype)
+    return elementwise.finish(wrap(node), out)
+
+
+def _given(**named: object) -> dict[str, object]:
+    return {name: value for name, value in named.items() if value is not NOTHING}
+
+
+def _summed(x: ndarray, dtype: object) -> DType:
+    """The dtype in which elements are added: integers and bools in 64 bits."""
+    if dtype is not None:
+        return elementwise.known(dtype)
+    mine = x._storage.node.dtype
+    if mine.kind in "bi":
+        return int64 if mine.kind == "b" or mine.bits < 64 else mine
+    return uint64 if mine.kind == "u" else mine
+
+
+def sum_(x, axis=None, dtype=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The sum over axes."""
+    return reduce("add", x, axis, _summed(x, dtype), out, keepdims, initial, where)
+
+
+def prod(x, axis=None, dtype=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The product over axes."""
+    return reduce("multiply", x, axis, _summed(x, dtype), out, keepdims, initial, where)
+
+
+def max_(x, axis=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The greatest element over axes; NaN if there is one."""
+    return _extreme("maximum", x, axis, out, keepdims, initial, where)
+
+
+def min_(x, axis=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The least element over axes; NaN if there is one."""
+    return _extreme("minimum", x, axis, out, keepdims, initial, where)
+
+
+def _extreme(function: str, x: ndarray, axis: object, out: object, keepdims: bool, initial: object, where: object) -> ndarray:
+    dtype = x._storage.node.dtype
+    if dtype.is_complex:
+        return host.call(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))  # type: ignore[return-value]
+    return reduce(function, x, axis, dtype, out, keepdims, initial, where)
+
+
+def any_(x, axis=None, out=None, keepdims=False, *, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """Whether any element over axes is true."""
+    return reduce("logical_or", x, axis, bool_, out, keepdims, NOTHING, where)
+
+
+def all_(x, axis=None, out=None, keepdims=False, *, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """Whether all elements over axes are true."""
+    return reduce("logical_and", x, axis, bool_, out, keepdims, NOTHING, where)
+
+
+def _count(x: ndarray, axis: object) -> int:
+    return x.size if axis is None else math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
+
+
+def mean(x, axis=None, dtype=None, out=None, keepdims=False, *, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The mean over axes: float64 of integers and bools; halves are added in float32."""
+    count = _count(x, axis)
+    if count == 0 or (where is not NOTHING and where is not True):
+        return host.call(np.mean, (x,), _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))  # type: ignore[return-value]
+    mine = x._storage.node.dtype
+    result = elementwise.known(dtype) if dtype is not None else mine if mine.is_float or mine.is_complex else elementwise.known("f8")
+    total = reduce("add", x, axis, float32 if result.is_half else result, None, keepdims)
+    found = elementwise.binary("divide", total, count)
+    return elementwise.finish(found if not result.is_half else found.astype(result.numpy), out)
+
+
+def var(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=NOTHING, mean=NOTHING, correction=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The variance over axes, of which ``ddof`` degrees of freedom are gone."""
+    mine = x._storage.node.dtype
+    count = _count(x, axis)
+    plain = where is NOTHING and mean is NOTHING and not mine.is_complex and not mine.is_half and dtype is None
+    if correction is not NOTHING:
+        ddof = correction
+    if not plain or count - ddof <= 0:
+        return host.call(np.var, (x,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean))  # type: ignore[return-value]
+    result = mine if mine.is_float else elementwise.known("f8")
+    centre = elementwise.binary("divide", reduce("add", x, axis, result, None, True), count)
+    apart = elementwise.binary("subtract", x, centre)
+    squares = reduce("add", elementwise.binary("multiply", apart, apart), axis, result, None, keepdims)
+    return elementwise.finish(elementwise.binary("divide", squares, count - ddof), out)
+
+
+def std(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=NOTHING, mean=NOTHING, correction=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
+    """The standard deviation over axes, of which ``ddof`` degrees of freedom are gone."""
+    found = var(x, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
+    return elementwise.finish(elementwise.call("sqrt", found), out)
