@@ -172,9 +172,20 @@ __all__ = [
 def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
     if module is None:
-        raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
+        return _array_function(name)
     importlib.import_module("anygpu.engine.devices")  # the CPU is a device before any other is asked for
     found = getattr(importlib.import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def _array_function(name: str) -> object:
+    """A name of NumPy's, for arrays."""
+    if name.startswith("_"):
+        raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
+    from anygpu.arrays import lookup
+
+    found = lookup(name)
     globals()[name] = found
     return found
 

@@ -61,13 +61,39 @@ for _alias, _name in {
 
 def lookup(name: str) -> object:
     """What ``anygpu.<name>`` is, for a name of NumPy's: raises ``AttributeError`` for others."""
+    if name == "ndarray":
+        return ndarray
     found = NATIVE.get(name)
     if found is not None:
         return found
-    theirs = getattr(np, name)
+    if name in ("linalg", "fft"):
+        return Namespace(getattr(np, name))
+    theirs = getattr(np, name, None) if name in np.__all__ and name not in _LEFT_OUT else None
+    if theirs is None and name != "newaxis":
+        raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
     if isinstance(theirs, type | ModuleType) or not callable(theirs):
         return theirs
     return _by_numpy(theirs)
+
+
+_LEFT_OUT = frozenset(("random", "test", "char", "core", "ctypeslib", "f2py", "lib", "ma", "matlib", "polynomial", "rec", "strings", "testing", "typing"))
+
+
+class Namespace(ModuleType):
+    """A submodule of NumPy's, such as ``linalg``, over arrays."""
+
+    def __init__(self, original: ModuleType):
+        super().__init__(f"anygpu.{original.__name__.rpartition('.')[2]}", original.__doc__)
+        self._original = original
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._original, name)
+        made = found if isinstance(found, type) or not callable(found) else _by_numpy(found)
+        setattr(self, name, made)
+        return made
+
+    def __dir__(self) -> list[str]:
+        return sorted(getattr(self._original, "__all__", dir(self._original)))
 
 
 def _by_numpy(function: Callable[..., object]) -> Callable[..., object]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anygpu.arrays.ndarray import from_host, ndarray, pending, wrap
-from anygpu.dtypes import DType, bool_, from_numpy
+from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
 from anygpu.ir.graph import Node, Shape, broadcast, contiguous
 
 # The ufuncs that fused kernels compute. The others go to NumPy.
@@ -52,10 +52,19 @@ def _loop(name: str, kinds: tuple[object, ...]) -> _Loop:
     if None in operands or result is None:
         raise TypeError(f"np.{name} of {', '.join(map(str, given))} gives {found[-1]}, which arrays cannot hold")
     fused = name in _FUSED and (name in COMPLEX or not any(d.is_complex for d in operands))  # type: ignore[union-attr]
+    fused = fused and not (name == "spacing" and operands[0].is_half)  # type: ignore[union-attr]
     return _Loop(operands, result, (name, tuple(d.name for d in operands)), fused)  # type: ignore[arg-type,union-attr]
 
 
 _FUSED = frozenset(FUSED)
+_COMPARISONS = frozenset(("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"))
+
+
+def _comparable(kind: object, value: object, other: object) -> object:
+    """The type as which a Python integer is compared: a wider one, if it does not fit that of the array."""
+    if type(value) is not int or not isinstance(other, DType) or not other.is_integer or other.minimum <= value <= other.maximum:
+        return kind
+    return int64 if int64.minimum <= value <= int64.maximum else uint64 if 0 <= value <= uint64.maximum else float
 
 
 def fused_name(ufunc: np.ufunc) -> str | None:
@@ -94,6 +103,8 @@ def scalar(value: object, dtype: DType) -> Node:
 def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...]) -> Node:
     """The node of a ufunc of operands."""
     kinds = tuple([g.dtype if type(g) is Node else type(g) for g in given])
+    if int in kinds and name in _COMPARISONS:
+        kinds = tuple(map(_comparable, kinds, given, reversed(kinds)))
     loop = _loops.get((name, *kinds))
     if loop is None:
         loop = _loops[name, *kinds] = _loop(name, kinds)
@@ -155,7 +166,7 @@ def store(target: ndarray, found: Node, ufunc: np.ufunc | None = None) -> None:
     mine = target._storage.node.dtype
     if found.dtype is not mine and not np.can_cast(found.dtype.numpy, mine.numpy, "same_kind"):
         name = "" if ufunc is None else f"ufunc '{ufunc.__name__}' output "
-        raise np.exceptions.UFuncTypeError(f"Cannot cast {name}from {found.dtype.numpy!r} to {mine.numpy!r} with casting rule 'same_kind'")  # type: ignore[attr-defined]
+        raise TypeError(f"Cannot cast {name}from {found.dtype.numpy!r} to {mine.numpy!r} with casting rule 'same_kind'")
     if found.shape != target.shape:
         if np.broadcast_shapes(found.shape, target.shape) != target.shape:
             raise ValueError(

@@ -28,7 +28,7 @@ def reduce(
 ) -> ndarray:  # fmt: skip
     """``ufunc.reduce``: the elements over some axes combined by a function, in a dtype."""
     node = x._node()
-    axes = tuple(range(x.ndim)) if axis is None else axes_of(axis, x.ndim)
+    axes = _axes(axis, x.ndim)
     if where is not NOTHING and where is not True:
         return host.call(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))  # type: ignore[return-value]
     if function in ("maximum", "minimum", "fmax", "fmin") and initial is NOTHING and any(node.shape[a] == 0 for a in axes):
@@ -45,6 +45,14 @@ def reduce(
         shape = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
         node = Node("view", (node,), tuple((0, a, 1) for a in kept), shape, dtype)
     return elementwise.finish(wrap(node), out)
+
+
+def _axes(axis: object, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is tuple and len({a % ndim for a in axis if -ndim <= a < ndim}) < len([a for a in axis if -ndim <= a < ndim]):
+        raise ValueError("duplicate value in 'axis'")
+    return axes_of(axis, ndim)
 
 
 def _given(**named: object) -> dict[str, object]:
@@ -99,7 +107,7 @@ def all_(x, axis=None, out=None, keepdims=False, *, where=NOTHING) -> ndarray:  
 
 
 def _count(x: ndarray, axis: object) -> int:
-    return x.size if axis is None else math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
+    return x.size if axis is None else math.prod(x.shape[a] for a in _axes(axis, x.ndim))
 
 
 def mean(x, axis=None, dtype=None, out=None, keepdims=False, *, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]

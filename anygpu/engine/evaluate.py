@@ -134,7 +134,7 @@ def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, l
             stored.add(id(node))
             costly[id(node)] = False
         if node.op in ("update", "call", "reshape"):
-            stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar")
+            stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar" and not _writes_through(node, arg))
     targets: dict[int, set[int]] = {}
     for node in reversed(order):
         reached: set[int] = set()
@@ -144,6 +144,38 @@ def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, l
         if id(node) not in stored and costly[id(node)] and len(reached) > 1 and not _shared_kernel(node, reached, order):
             stored.add(id(node))
     return stored
+
+
+def _writes_through(node: Node, value: Node) -> bool:
+    """Whether an update may store a value while it is computed: if it reads of the memory only the very elements that it writes."""
+    if node.op != "update" or node.args[1] is not value:
+        return False
+    base = node.args[0]
+    if base.place is None or value.op not in ("map", "cast"):
+        return False
+    target = _target(node, base.place)
+    stack, seen = [(value, True)], set()
+    while stack:
+        at, same = stack.pop()
+        if (id(at), same) in seen:
+            continue
+        seen.add((id(at), same))
+        if at.place is not None:
+            if at.place.memory is target.memory and not (same and at.place == target):
+                return False
+        elif at.op in ("view", "iota"):
+            stack += [(arg, False) for arg in at.args]
+        elif at.op in ("map", "cast"):
+            stack += [(arg, same and arg.shape == at.shape) for arg in at.args]
+        # what else there is has been computed and stored by then
+    return True
+
+
+def _target(update: Node, place: Place) -> Place:
+    """Where an update writes, in memory at ``place``."""
+    offset, strides = update.attrs
+    itemsize = update.dtype.itemsize
+    return Place(place.memory, place.offset + offset * itemsize, tuple(s * itemsize for s in strides))  # type: ignore[operator,union-attr]
 
 
 def _shared_kernel(node: Node, reached: set[int], order: Sequence[Node]) -> bool:
@@ -275,10 +307,8 @@ def in_order(node: Node) -> Node:
 def _run_update(node: Node) -> None:
     base, value = node.args
     assert base.place is not None
-    offset, strides = node.attrs
     place = base.place
-    itemsize = node.dtype.itemsize
-    target = Place(place.memory, place.offset + offset * itemsize, tuple(s * itemsize for s in strides))  # type: ignore[operator,union-attr]
+    target = _target(node, place)
     if value.size:
         assign = Node("cast", (value,), (), value.shape, node.dtype)
         form, bound = map_form([assign], [target])

@@ -246,6 +246,32 @@ def _sign(scope: Scope, args: Arguments, node: ast.AST) -> Value:
     return Scalar(build.op("select", build.op("gt", x, zero), one, inner), value.weak)
 
 
+def _remainder(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    """np.fmod: the remainder with the dividend's sign. That of integers is an integer; 0 if divided by zero."""
+    count(args, 2, "np.fmod")
+    a, b = real(args[0], "np.fmod"), real(args[1], "np.fmod")
+    dtype, weak = arithmetic.common_dtype(a, b)
+    if not dtype.is_integer:
+        return _float_function("fmod", "np.fmod", 2, True)(scope, args, node)
+    x, y = scope.pin(convert_expr(a, dtype)), scope.pin(convert_expr(b, dtype))
+    found = scope.pin(build.op("mod", x, y))
+    zero = build.constant(0, dtype)
+    other = build.op("and", build.op("ne", found, zero), build.op("ne", build.op("lt", x, zero), build.op("lt", y, zero)))
+    return Scalar(build.op("select", other, build.op("sub", found, y), found), weak)
+
+
+def _reciprocal(scope: Scope, args: Arguments, node: ast.AST) -> Value:
+    """np.reciprocal: of an integer, truncated to an integer (0 for 0)."""
+    count(args, 1, "np.reciprocal")
+    if not isinstance(args[0], Scalar) or not args[0].dtype.is_integer or args[0].weak:
+        return arithmetic.binary(scope, "div", literal(1.0), args[0])
+    x, one = scope.pin(args[0].expr), build.constant(1, args[0].dtype)
+    small = build.op("eq", x, one)
+    if args[0].dtype.kind == "i":
+        small = build.op("or", small, build.op("eq", x, build.constant(-1, x.dtype)))
+    return Scalar(build.op("select", small, x, build.constant(0, x.dtype)))
+
+
 def _scaled(factor: float) -> Handler:
     def handle(scope: Scope, args: Arguments, node: ast.AST) -> Value:
         count(args, 1, "the conversion of angles")
@@ -429,8 +455,7 @@ _NUMPY = {name: name for name in (
     "copysign", "nextafter",
 )} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
-    "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "fmod": "fmod",
-    "fabs": "abs",
+    "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "fabs": "abs",
 }  # fmt: skip
 _TWO = ("atan2", "pow", "copysign", "fmod", "remainder", "nextafter", "hypot")
 _NUMPY_BINARY = {
@@ -481,7 +506,7 @@ def _functions() -> dict[int, Handler]:
         (np.radians, _scaled(math.pi / 180.0)), (np.rad2deg, _scaled(180.0 / math.pi)), (np.deg2rad, _scaled(math.pi / 180.0)),
         (np.conjugate, lambda s, a, n: conjugate(a[0])), (np.angle, _angle), (np.real, _part("real")), (np.imag, _part("imag")),
         (np.square, lambda s, a, n: arithmetic.binary(s, "mul", p := s.pin_value(a[0]), p)),
-        (np.reciprocal, lambda s, a, n: arithmetic.binary(s, "div", literal(1.0), a[0])),
+        (np.reciprocal, _reciprocal), (np.fmod, _remainder),
         (np.divmod, _divmod), (np.float_power, _float_power), (np.bitwise_count, _bitwise_count), (math.dist, _dist),
         (np.finfo, _limits("finfo")), (np.iinfo, _limits("iinfo")), (np.logical_xor, _logical_xor),
         (math.gcd, Written(scalarmath.gcd, "integer", "gcd")), (np.gcd, Written(scalarmath.gcd, "integer", "gcd")),

@@ -18,9 +18,9 @@ def gcd(a, b):
 
 
 def lcm(a, b):
-    """|a * b| / gcd, divided first so that no product is larger than the result; 0 if either is 0."""
+    """|a * b| / gcd, divided first so that no product is larger than the result, and wrapped as NumPy wraps it; 0 if either is 0."""
     divisor = gcd(a, b)
-    return abs(a // divisor * b)  # an integer divided by zero gives 0
+    return abs(a) // divisor * abs(b)  # an integer divided by zero gives 0
 
 
 def isqrt(n):

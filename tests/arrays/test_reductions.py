@@ -1,0 +1,72 @@
+"""Reductions over every choice of axes, of shapes that take every schedule, against NumPy."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import anygpu as ag
+
+SHAPES = [(), (1,), (7,), (1000,), (40_000,), (3, 5), (300, 40), (40, 300), (20_000, 3), (3, 20_000), (2, 3, 4), (5, 2000, 3), (1, 700, 1), (0, 3), (3, 0)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float32", "float64", "complex64"])
+def test_reduction(shape: tuple[int, ...], dtype: str) -> None:
+    random = np.random.default_rng(4)
+    x = (random.random(shape) * 6 - 1).astype(dtype)
+    a = ag.array(x)
+    for count in range(len(shape) + 1):
+        for axes in itertools.combinations(range(len(shape)), count):
+            axis = axes if count else None
+            for keepdims in (False, True):
+                for name in ("sum", "prod", "max", "min", "any", "all", "mean", "var", "std"):
+                    if name in ("mean", "var", "std") and 0 in shape:
+                        continue  # NumPy warns and gives NaN, and so do we, by way of NumPy
+                    with np.errstate(all="ignore"):
+                        try:
+                            want = getattr(np, name)(x, axis=axis, keepdims=keepdims)
+                        except ValueError as error:
+                            with pytest.raises(ValueError, match="zero-size array to reduction operation"):
+                                getattr(a, name)(axis=axis, keepdims=keepdims)
+                            assert "zero-size" in str(error)
+                            continue
+                        got = getattr(a, name)(axis=axis, keepdims=keepdims)
+                    assert got.shape == want.shape
+                    assert got.dtype == want.dtype, name
+                    if want.dtype.kind in "biu":
+                        np.testing.assert_array_equal(np.asarray(got), want)
+                    else:
+                        limit = 1e-4 if dtype in ("float32", "complex64") else 1e-11
+                        finite = np.isfinite(want) & (np.abs(want) > 1e-30) if name == "prod" else np.isfinite(want)
+                        np.testing.assert_allclose(np.asarray(got)[finite], want[finite], rtol=limit, atol=limit)
+
+
+def test_sums_are_accurate() -> None:
+    """The sum of ten million equal float32 is right to a few units in the last place, as NumPy's pairwise sum is."""
+    x = ag.full(10_000_000, np.float32(0.1))
+    assert abs(float(x.sum()) - 1e6 * float(np.float32(0.1)) * 10) < 1
+
+
+def test_nan_spreads() -> None:
+    x = np.ones((50, 70))
+    x[3, 4] = np.nan
+    assert np.isnan(float(ag.array(x).max()))
+    np.testing.assert_array_equal(np.asarray(ag.array(x).min(axis=0)), x.min(axis=0))
+
+
+def test_views_are_reduced_in_place() -> None:
+    x = np.random.default_rng(5).random((60, 70, 8))
+    a = ag.array(x)
+    for f in (lambda v: v.T, lambda v: v[::-2, 3:], lambda v: v[:, :, 2], lambda v: v.transpose(1, 0, 2), lambda v: v[:, None, ::3]):
+        for axis in (None, 0, -1):
+            np.testing.assert_allclose(np.asarray(f(a).sum(axis=axis)), f(x).sum(axis=axis), rtol=1e-12)
+
+
+def test_axis_errors() -> None:
+    with pytest.raises(np.exceptions.AxisError, match="axis 2 is out of bounds for array of dimension 2"):
+        ag.zeros((2, 3)).sum(axis=2)
+    with pytest.raises(ValueError, match="duplicate value in 'axis'"):
+        ag.zeros((2, 3)).sum(axis=(0, 0))
