@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from anygpu.arrays import elementwise
-from anygpu.arrays.ndarray import from_host, ndarray, wrap
+from anygpu.arrays.ndarray import fresh, from_host, ndarray, wrap
 from anygpu.dtypes import DType
 from anygpu.engine.evaluate import place_for
 from anygpu.ir.graph import Node, Shape
@@ -58,7 +58,7 @@ def empty(shape: object, dtype: object = float, order: str = "C", *, device: obj
     """An array whose elements are not set."""
     made = Node("source", (), (), _shape(shape), elementwise.known(float if dtype is None else dtype))
     made.place = place_for(made)
-    return wrap(made)
+    return fresh(made)
 
 
 def full(shape: object, fill_value: object, dtype: object = None, order: str = "C", *, device: object = None) -> ndarray:

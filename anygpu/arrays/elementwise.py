@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anygpu.arrays.ndarray import from_host, ndarray, pending, wrap
+from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, wrap
 from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
-from anygpu.ir.graph import Node, Shape, broadcast, contiguous
+from anygpu.ir.graph import Node, Shape, broadcast, contiguous, identity
 
 # The ufuncs that fused kernels compute. The others go to NumPy.
 FUSED = (
@@ -100,14 +100,16 @@ def scalar(value: object, dtype: DType) -> Node:
     return Node("scalar", (), (converted.item() if dtype.name != "bfloat16" else float(converted),), (), dtype)
 
 
-def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...]) -> Node:
-    """The node of a ufunc of operands."""
+def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...], out: ndarray | None = None) -> Node:
+    """The node of a ufunc of operands, of whose result ``out`` takes the value if it is given."""
     kinds = tuple([g.dtype if type(g) is Node else type(g) for g in given])
     if int in kinds and name in _COMPARISONS:
         kinds = tuple(map(_comparable, kinds, given, reversed(kinds)))
     loop = _loops.get((name, *kinds))
     if loop is None:
         loop = _loops[name, *kinds] = _loop(name, kinds)
+    if out is not None:
+        check_cast(loop.result, out, name)
     if not loop.fused:
         return _by_numpy(name, given)
     nodes = []
@@ -136,8 +138,8 @@ def shape_text(shape: Shape) -> str:
 
 
 def _by_numpy(name: str, given: tuple[Node | bool | int | float | complex, ...]) -> Node:
-    values = [wrap(g).__array__() if isinstance(g, Node) else g for g in given]
-    return from_host(np.asarray(getattr(np, name)(*values)))._node()
+    values = [numpy_of(g) if isinstance(g, Node) else g for g in given]
+    return from_host(np.asarray(getattr(np, name)(*values), order="C"))._node()
 
 
 def binary(name: str, a: object, b: object) -> ndarray:
@@ -146,31 +148,35 @@ def binary(name: str, a: object, b: object) -> ndarray:
         given = operand(a), operand(b)
     except TypeError:
         return NotImplemented
-    return wrap(map_nodes(name, given))
+    return fresh(map_nodes(name, given))
 
 
 def call(name: str, *args: object) -> ndarray:
     """A ufunc of operands."""
-    return wrap(map_nodes(name, tuple([operand(a) for a in args])))
+    return fresh(map_nodes(name, tuple([operand(a) for a in args])))
 
 
 def in_place(name: str, target: ndarray, value: object) -> ndarray:
     """An operator that changes its left operand."""
-    found = map_nodes(name, (target._node(), operand(value)))
-    store(target, found, getattr(np, name))
+    store(target, map_nodes(name, (target._node(), operand(value)), target))
     return target
 
 
-def store(target: ndarray, found: Node, ufunc: np.ufunc | None = None) -> None:
-    """Give an ``out`` array the value of an operation; raises as NumPy does if dtype or shape do not allow it."""
+def check_cast(dtype: DType, target: ndarray, name: str = "") -> None:
+    """Raise as NumPy does if an ``out`` array cannot take values of a dtype."""
     mine = target._storage.node.dtype
-    if found.dtype is not mine and not np.can_cast(found.dtype.numpy, mine.numpy, "same_kind"):
-        name = "" if ufunc is None else f"ufunc '{ufunc.__name__}' output "
-        raise TypeError(f"Cannot cast {name}from {found.dtype.numpy!r} to {mine.numpy!r} with casting rule 'same_kind'")
+    if dtype is not mine and not np.can_cast(dtype.numpy, mine.numpy, "same_kind"):
+        what = f"ufunc '{name}' output " if name else ""
+        raise TypeError(f"Cannot cast {what}from {dtype.numpy!r} to {mine.numpy!r} with casting rule 'same_kind'")
+
+
+def store(target: ndarray, found: Node) -> None:
+    """Give an ``out`` array the value of an operation; raises as NumPy does if dtype or shape do not allow it."""
+    check_cast(found.dtype, target)
     if found.shape != target.shape:
         if np.broadcast_shapes(found.shape, target.shape) != target.shape:
             raise ValueError(
-                f"non-broadcastable output operand with shape {shapeshape_text(target.shape)} doesn't match the broadcast shape {shapeshape_text(found.shape)}"
+                f"non-broadcastable output operand with shape {shape_text(target.shape)} doesn't match the broadcast shape {shape_text(found.shape)}"
             )
     assign(target, found)
 
@@ -179,13 +185,17 @@ def assign(target: ndarray, value: Node) -> None:
     """Give a target's elements the values of a node, which is broadcast to its shape and converted to its dtype."""
     storage = target._storage
     base = storage.node
+    extra = len(value.shape) - len(target.shape)
+    if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
+        shape = value.shape[extra:]
+        value = Node("view", (value,), ((0, -1, 0),) * extra + identity(shape), shape, value.dtype)
     if value.shape != target.shape:
         try:
             fits = np.broadcast_shapes(value.shape, target.shape) == target.shape
         except ValueError:
             fits = False
         if not fits:
-            raise ValueError(f"could not broadcast input array from shape {shapeshape_text(value.shape)} into shape {shapeshape_text(target.shape)}")
+            raise ValueError(f"could not broadcast input array from shape {shape_text(value.shape)} into shape {shape_text(target.shape)}")
         value = Node("view", (value,), broadcast(value.shape, target.shape), target.shape, value.dtype)
     if target._strides is None and base.place is None:
         same = value.dtype is base.dtype

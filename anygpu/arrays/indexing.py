@@ -16,7 +16,8 @@ def get(x: ndarray, key: object) -> ndarray:
     """``x[key]``."""
     view = basic(x, key if type(key) is tuple else (key,))
     if view is not None:
-        return view
+        # an element is a value, as NumPy's scalars are, unless "..." asks for a view
+        return elementwise.copy(view) if _is_element(view, key) else view
     found = x.__array__()[_on_host(key)]  # type: ignore[index]
     return from_host(found)
 
@@ -28,10 +29,17 @@ def put(x: ndarray, key: object, value: object) -> None:
         given = elementwise.operand(value)
         if not isinstance(given, Node):
             given = scalar_for(given, x)
+        elif given.shape and _is_element(view, key):
+            raise ValueError("setting an array element with a sequence.")
         elementwise.assign(view, given)
         return
     pending.flush()  # what was recorded before reads the elements as they are
     x.__array__()[_on_host(key)] = np.asarray(value)  # type: ignore[index]
+
+
+def _is_element(view: ndarray, key: object) -> bool:
+    """Whether a key chooses one element rather than an array without axes."""
+    return not view.shape and not (key is Ellipsis or (type(key) is tuple and any(item is Ellipsis for item in key)))
 
 
 def scalar_for(value: bool | int | float | complex, x: ndarray) -> Node:

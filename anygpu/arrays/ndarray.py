@@ -146,10 +146,7 @@ class ndarray:  # noqa: N801 (NumPy's name)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
         """The elements as a NumPy array that shares the memory."""
-        place = self._computed()
-        memory = place.memory
-        assert isinstance(memory, HostMemory)
-        found: np.ndarray = np.ndarray(self.shape, self.dtype, memory.array, place.offset, place.strides)  # type: ignore[arg-type]
+        found = on_host(self._computed(), self.shape, self.dtype)
         if dtype is not None and found.dtype != dtype:
             if copy is False:
                 raise ValueError("Unable to avoid copy while creating an array as requested.")
@@ -532,8 +529,29 @@ class ndarray:  # noqa: N801 (NumPy's name)
         return from_host, (self.__array__(copy=True),)
 
 
+def on_host(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """The NumPy array of what lies at a place."""
+    memory = place.memory
+    assert isinstance(memory, HostMemory)
+    return np.ndarray(shape, dtype, memory.array, place.offset, place.strides)  # type: ignore[arg-type]
+
+
+def numpy_of(node: Node) -> np.ndarray:
+    """A node's value as a NumPy array, computed if need be."""
+    if node.place is None:
+        pending.flush()
+        evaluate([node])
+    assert node.place is not None
+    return on_host(node.place, node.shape, node.dtype.numpy)
+
+
 def wrap(node: Node) -> ndarray:
-    """A new array whose value is ``node``."""
+    """A new array whose value is ``node``: a copy, if it lies somewhere already."""
+    return fresh(node if node.place is None else Node("cast", (node,), (), node.shape, node.dtype))
+
+
+def fresh(node: Node) -> ndarray:
+    """A new array whose value is ``node``, which is pending, or lies in C order in memory that nobody else has."""
     storage = Storage(node)
     if node.place is None:
         pending.add(storage)
@@ -613,4 +631,4 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 # At the end, since they build on the class: methods find them when they are called.
 from anygpu.arrays import elementwise, host, indexing, manipulation, reductions  # noqa: E402
 
-__all__ = ["Storage", "from_host", "ndarray", "pending", "view_of", "wrap"]
+__all__ = ["Storage", "fresh", "from_host", "ndarray", "numpy_of", "pending", "view_of", "wrap"]

@@ -28,7 +28,7 @@ def reduce(
 ) -> ndarray:  # fmt: skip
     """``ufunc.reduce``: the elements over some axes combined by a function, in a dtype."""
     node = x._node()
-    axes = _axes(axis, x.ndim)
+    axes = () if not x.shape and axis in (0, -1) else _axes(axis, x.ndim)  # ufuncs reduce a number over axis 0 too
     if where is not NOTHING and where is not True:
         return host.call(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))  # type: ignore[return-value]
     if function in ("maximum", "minimum", "fmax", "fmin") and initial is NOTHING and any(node.shape[a] == 0 for a in axes):

@@ -72,8 +72,9 @@ def evaluate(roots: Sequence[Node]) -> None:
     groups = _schedule(order, pending)
     for n, group in enumerate(groups):
         if group.roots[0].op == "update":
-            _set_aside(group.roots[0], groups[n + 1 :])
-        _run(group)
+            _run_update(group.roots[0], groups[n + 1 :])
+        else:
+            _run(group)
 
 
 def _is_simple(node: Node) -> bool:
@@ -91,7 +92,7 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
             if arg.place is None:
                 consumers[id(arg)].append(node)
     stored = _stored(order, roots, consumers)
-    hosts = _hosts(order, stored, consumers)
+    hosts = _hosts(order, {id(root) for root in roots}, stored, consumers)
     stored -= hosts.keys()
     levels: dict[int, int] = {}
     groups: dict[object, list[_Group]] = {}
@@ -183,12 +184,12 @@ def _shared_kernel(node: Node, reached: set[int], order: Sequence[Node]) -> bool
     return all(n.shape == node.shape and n.op in ("map", "cast") for n in order if id(n) in reached)
 
 
-def _hosts(order: Sequence[Node], stored: set[int], consumers: dict[int, list[Node]]) -> dict[int, Node]:
-    """For each reduction that another node's kernel can finish: that node, which is a map of the reduction's result alone."""
+def _hosts(order: Sequence[Node], roots: set[int], stored: set[int], consumers: dict[int, list[Node]]) -> dict[int, Node]:
+    """For each reduction that nobody else looks at and that another node's kernel can finish: that node, a map of its shape."""
     found: dict[int, Node] = {}
     domains: dict[int, object] = {}
     for node in order:
-        if node.op != "reduce" or len(consumers[id(node)]) != 1:
+        if node.op != "reduce" or id(node) in roots or len(consumers[id(node)]) != 1:
             continue
         at = node
         while len(consumers[id(at)]) == 1 and (at is node or id(at) not in stored):
@@ -227,8 +228,6 @@ def _reads(node: Node, stored: set[int], hosts: dict[int, Node]) -> list[tuple[N
 def _run(group: _Group) -> None:
     first = group.roots[0]
     match first.op:
-        case "update":
-            _run_update(first)
         case "reshape":
             _run_reshape(first)
         case "call":
@@ -304,10 +303,11 @@ def in_order(node: Node) -> Node:
     return copy
 
 
-def _run_update(node: Node) -> None:
+def _run_update(node: Node, later: Sequence[_Group]) -> None:
     base, value = node.args
     assert base.place is not None
     place = base.place
+    _set_aside(place.memory, value, later)
     target = _target(node, place)
     if value.size:
         assign = Node("cast", (value,), (), value.shape, node.dtype)
@@ -316,14 +316,11 @@ def _run_update(node: Node) -> None:
     _settle(node, place)
 
 
-def _set_aside(update: Node, later: Sequence[_Group]) -> None:
+def _set_aside(memory: Memory, value: Node, later: Sequence[_Group]) -> None:
     """Before memory is written in place: give what is yet to read it as it was a copy of it as it is."""
-    base = update.args[0]
-    assert base.place is not None
-    memory = base.place.memory
     readers = [n for n in _computed_below([r for group in later for r in group.roots]) if n.place is not None and n.place.memory is memory]
-    if update.args[1].place is not None and update.args[1].place.memory is memory:
-        readers.append(update.args[1])
+    if value.place is not None and value.place.memory is memory:
+        readers.append(value)
     if not readers:
         return
     copy = copy_of(memory)
