@@ -145,13 +145,18 @@ def _divide(w: Writer, d: DType, n: int, a: list[str]) -> tuple[str, str]:
             middle = type_text(int32, n)
             quotient = w.emit(f"trunc {middle} {w.emit(f'{to_int} {double} {real} to {middle}')} to {t}")
     else:
-        bad = is_zero
+        # Lanes that would trap are divided by 2, and not by 1: LLVM takes x / select(c, 1, y) for select(c, x, x / y) where vectors
+        # have masks, which divides by the very y that it was kept from (seen in LLVM 22 for x86-64 with AVX-512).
+        two, bad, overflow = constant_text(2, d, n), is_zero, ""
         if d.kind == "i":
             minimum = w.emit(f"icmp eq {t} {a[0]}, {constant_text(d.minimum, d, n)}")
             minus = w.emit(f"icmp eq {t} {a[1]}, {constant_text(-1, d, n)}")
-            bad = w.emit(f"or {type_text(bool_, n)} {is_zero}, {w.emit(f'and {type_text(bool_, n)} {minimum}, {minus}')}")
-        safe = choose(w, d, n, bad, one, a[1])
+            overflow = w.emit(f"and {type_text(bool_, n)} {minimum}, {minus}")
+            bad = w.emit(f"or {type_text(bool_, n)} {is_zero}, {overflow}")
+        safe = choose(w, d, n, bad, two, a[1])
         quotient = w.emit(f"{'sdiv' if d.kind == 'i' else 'udiv'} {t} {a[0]}, {safe}")
+        if overflow:
+            quotient = choose(w, d, n, overflow, a[0], quotient)
     remainder = w.emit(f"sub {t} {a[0]}, {w.emit(f'mul {t} {quotient}, {a[1]}')}")
     return choose(w, d, n, is_zero, zero, quotient), choose(w, d, n, is_zero, zero, remainder)
 

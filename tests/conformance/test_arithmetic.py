@@ -402,3 +402,20 @@ def test_arguments_promote_as_in_numpy(scalar):
     found = check(scale, Range(4), x, scalar, np.zeros_like(expected))
     assert found.args[2].dtype == expected.dtype
     np.testing.assert_allclose(found.args[2], expected, rtol=1e-15 if expected.dtype.itemsize > 4 else 0)
+
+
+@ag.kernel
+def divided_by_shifts(x, y, quotients, remainders):
+    i = ag.grid(1)
+    divisor = np.uint64(3) << x[i]
+    quotients[i] = np.uint64(11206403972661248) // divisor
+    remainders[i] = y[i] % (np.int64(5) << (y[i] & 127))
+
+
+def test_a_divisor_that_is_zero_in_some_lanes_of_a_vector():
+    """Found by generated kernels: LLVM dropped the guard of a vector's division by 1 where the lane was not wanted."""
+    x = np.array([0, 1, 5, 63, 64, 70, 200, 255] * 8, np.uint64)
+    y = np.arange(-4000, 4000, 125, dtype=np.int64)
+    found = check(divided_by_shifts, Grid(2, 32), x, y, np.zeros(64, np.uint64), np.zeros(64, np.int64)).args[2]
+    wanted = [11206403972661248 // (3 << int(n)) if n < 64 else 0 for n in x]
+    assert found.tolist() == wanted
