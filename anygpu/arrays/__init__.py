@@ -36,7 +36,7 @@ def _ufunc(name: str) -> Callable[..., object]:
 
 def _where(condition: object, *values: object) -> object:
     """Elements of the first value where a condition holds, else of the second; the indices where it holds, if no values are given."""
-    return elementwise.where(condition, *values) if values else host.call(np.where, (condition,), {})  # type: ignore[call-arg]
+    return elementwise.where(condition, *values) if values else host.call(np.where, (condition,), {})
 
 
 NATIVE: dict[str, Callable[..., object]] = {
@@ -76,7 +76,10 @@ def lookup(name: str) -> object:
     return _by_numpy(theirs)
 
 
-_LEFT_OUT = frozenset(("random", "test", "char", "core", "ctypeslib", "f2py", "lib", "ma", "matlib", "polynomial", "rec", "strings", "testing", "typing"))
+# NumPy's submodules that are not arrays' own.
+_LEFT_OUT = frozenset((
+    "random", "test", "char", "core", "ctypeslib", "f2py", "lib", "ma", "matlib", "polynomial", "rec", "strings", "testing", "typing",
+))  # fmt: skip
 
 
 class Namespace(ModuleType):

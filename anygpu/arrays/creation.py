@@ -9,12 +9,11 @@ import numpy as np
 
 from anygpu.arrays import elementwise
 from anygpu.arrays.ndarray import fresh, from_host, ndarray, wrap
-from anygpu.dtypes import DType
 from anygpu.engine.evaluate import place_for
-from anygpu.ir.graph import Node, Shape
+from anygpu.ir.graph import Node, Shape, broadcast
 
 
-def array(object: object, dtype: object = None, *, copy: bool | None = True, order: str = "K", ndmin: int = 0) -> ndarray:  # noqa: A002
+def array(object: object, dtype: object = None, *, copy: bool | None = True, order: str = "K", ndmin: int = 0) -> ndarray:
     """An array of numbers, of nested sequences of them, or of another array's elements, which are copied.
 
     Example:
@@ -73,8 +72,6 @@ def _filled(value: np.ndarray, shape: Shape) -> Node:
         source = from_host(value.copy())._node()
     else:
         source = Node("scalar", (), (value.item() if dtype.kind in "biu" else float(value),), (), dtype)
-    from anygpu.ir.graph import broadcast
-
     return Node("view", (source,), broadcast(source.shape, np.broadcast_shapes(source.shape, shape)), shape, dtype)
 
 
@@ -89,7 +86,9 @@ def ones(shape: object, dtype: object = None, order: str = "C", *, device: objec
 
 
 def _like(name: str) -> object:
-    def like(a: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *, device: object = None) -> ndarray:
+    def like(
+        a: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *, device: object = None
+    ) -> ndarray:
         given = a if isinstance(a, ndarray) else asarray(a)
         return globals()[name](given.shape if shape is None else shape, given.dtype if dtype is None else dtype)  # type: ignore[no-any-return]
 
@@ -101,7 +100,10 @@ def _like(name: str) -> object:
 empty_like, zeros_like, ones_like = _like("empty"), _like("zeros"), _like("ones")
 
 
-def full_like(a: object, fill_value: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *, device: object = None) -> ndarray:  # fmt: skip
+def full_like(
+    a: object, fill_value: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *,
+    device: object = None,
+) -> ndarray:  # fmt: skip
     """An array of one value with the shape and the dtype of another array."""
     given = a if isinstance(a, ndarray) else asarray(a)
     return full(given.shape if shape is None else shape, fill_value, given.dtype if dtype is None else dtype)
@@ -110,6 +112,3 @@ def full_like(a: object, fill_value: object, dtype: object = None, order: str = 
 def arange(start: object, stop: object = None, step: object = 1, dtype: object = None, *, device: object = None) -> ndarray:
     """Numbers from ``start`` (0 if only one number is given) up to ``stop``, which is left out."""
     return from_host(np.arange(start, stop, step, dtype) if stop is not None else np.arange(0, start, step, dtype))  # type: ignore[call-overload]
-
-
-__all__ = ["DType"]

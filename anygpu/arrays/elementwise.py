@@ -12,13 +12,13 @@ from anygpu.ir.graph import Node, Shape, broadcast, contiguous, identity
 
 # The ufuncs that fused kernels compute. The others go to NumPy.
 FUSED = (
-    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "power", "float_power", "negative", "positive", "absolute",
-    "fabs", "sign", "rint", "floor", "ceil", "trunc", "sqrt", "cbrt", "square", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log10",
-    "log1p", "logaddexp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "hypot", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
-    "arctanh", "degrees", "radians", "deg2rad", "rad2deg", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift",
-    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logical_not",
-    "maximum", "minimum", "fmax", "fmin", "isnan", "isinf", "isfinite", "signbit", "copysign", "nextafter", "spacing", "heaviside", "gcd",
-    "lcm", "conjugate", "bitwise_count", "ldexp",
+    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "power", "float_power", "negative", "positive",
+    "absolute", "fabs", "sign", "rint", "floor", "ceil", "trunc", "sqrt", "cbrt", "square", "reciprocal", "exp", "exp2", "expm1",
+    "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "hypot", "sinh",
+    "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "degrees", "radians", "deg2rad", "rad2deg", "bitwise_and", "bitwise_or",
+    "bitwise_xor", "invert", "left_shift", "right_shift", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
+    "logical_and", "logical_or", "logical_xor", "logical_not", "maximum", "minimum", "fmax", "fmin", "isnan", "isinf", "isfinite",
+    "signbit", "copysign", "nextafter", "spacing", "heaviside", "gcd", "lcm", "conjugate", "bitwise_count", "ldexp",
 )  # fmt: skip
 # What fused kernels compute for complex numbers.
 COMPLEX = frozenset((
@@ -102,9 +102,9 @@ def scalar(value: object, dtype: DType) -> Node:
 
 def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...], out: ndarray | None = None) -> Node:
     """The node of a ufunc of operands, of whose result ``out`` takes the value if it is given."""
-    kinds = tuple([g.dtype if type(g) is Node else type(g) for g in given])
+    kinds: tuple[object, ...] = tuple([g.dtype if type(g) is Node else type(g) for g in given])
     if int in kinds and name in _COMPARISONS:
-        kinds = tuple(map(_comparable, kinds, given, reversed(kinds)))
+        kinds = tuple([_comparable(k, g, other) for k, g, other in zip(kinds, given, reversed(kinds), strict=True)])
     loop = _loops.get((name, *kinds))
     if loop is None:
         loop = _loops[name, *kinds] = _loop(name, kinds)
@@ -147,7 +147,7 @@ def binary(name: str, a: object, b: object) -> ndarray:
     try:
         given = operand(a), operand(b)
     except TypeError:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     return fresh(map_nodes(name, given))
 
 
@@ -175,9 +175,8 @@ def store(target: ndarray, found: Node) -> None:
     check_cast(found.dtype, target)
     if found.shape != target.shape:
         if np.broadcast_shapes(found.shape, target.shape) != target.shape:
-            raise ValueError(
-                f"non-broadcastable output operand with shape {shape_text(target.shape)} doesn't match the broadcast shape {shape_text(found.shape)}"
-            )
+            mine, its = shape_text(target.shape), shape_text(found.shape)
+            raise ValueError(f"non-broadcastable output operand with shape {mine} doesn't match the broadcast shape {its}")
     assign(target, found)
 
 
@@ -253,7 +252,7 @@ def round_(x: ndarray, decimals: int = 0, out: ndarray | None = None) -> ndarray
     """The elements rounded to some decimals, ties to even."""
     if decimals == 0 and x._storage.node.dtype.is_float:
         return finish(call("rint", x), out)
-    return host.call(np.round, (x, decimals), {"out": out})  # type: ignore[return-value]
+    return host.array(np.round, (x, decimals), {"out": out})
 
 
 def clip(x: ndarray, low: object = None, high: object = None, out: ndarray | None = None) -> ndarray:
@@ -270,7 +269,7 @@ def where(condition: object, x: object, y: object) -> ndarray:
     """Elements of ``x`` where the condition holds, else of ``y``."""
     chosen, a, b = operand(condition), operand(x), operand(y)
     kinds = tuple([g.dtype.numpy if isinstance(g, Node) else g for g in (a, b)])
-    dtype = known(np.result_type(*kinds))  # type: ignore[arg-type]
+    dtype = known(np.result_type(*kinds))
     parts = []
     for value, wanted in ((chosen, bool_), (a, dtype), (b, dtype)):
         if not isinstance(value, Node):

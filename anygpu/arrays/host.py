@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -18,6 +19,11 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
     if isinstance(out, ndarray):
         return out
     return lift(found)
+
+
+def array(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> ndarray:
+    """A NumPy function whose result is one array."""
+    return cast(ndarray, call(function, args, kwargs))
 
 
 def lower(value: object) -> object:
@@ -40,8 +46,9 @@ def lift(value: object) -> object:
     if isinstance(value, np.generic):
         return from_host(np.asarray(value)) if from_numpy(value.dtype) is not None else value
     if isinstance(value, tuple):
-        items = map(lift, value)
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        items = tuple([lift(item) for item in value])
+        make = getattr(type(value), "_make", None)  # a named tuple's
+        return items if make is None else make(items)
     if type(value) is list:
         return list(map(lift, value))
     return value

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 
 import numpy as np
 
 from anygpu.arrays import elementwise
 from anygpu.arrays.ndarray import from_host, ndarray, pending, view_of
-from anygpu.ir.graph import Node, Shape, contiguous
+from anygpu.ir.graph import Node, contiguous
 
 
 def get(x: ndarray, key: object) -> ndarray:
@@ -18,7 +17,7 @@ def get(x: ndarray, key: object) -> ndarray:
     if view is not None:
         # an element is a value, as NumPy's scalars are, unless "..." asks for a view
         return elementwise.copy(view) if _is_element(view, key) else view
-    found = x.__array__()[_on_host(key)]  # type: ignore[index]
+    found = x.__array__()[_on_host(key)]  # type: ignore[call-overload]
     return from_host(found)
 
 
@@ -29,12 +28,12 @@ def put(x: ndarray, key: object, value: object) -> None:
         given = elementwise.operand(value)
         if not isinstance(given, Node):
             given = scalar_for(given, x)
-        elif given.shape and _is_element(view, key):
+        elif given.shape and _is_element(view, key) and not (given.size == 1 and x.dtype.kind == "b"):
             raise ValueError("setting an array element with a sequence.")
         elementwise.assign(view, given)
         return
     pending.flush()  # what was recorded before reads the elements as they are
-    x.__array__()[_on_host(key)] = np.asarray(value)  # type: ignore[index]
+    x.__array__()[_on_host(key)] = np.asarray(value)  # type: ignore[call-overload]
 
 
 def _is_element(view: ndarray, key: object) -> bool:
@@ -123,6 +122,3 @@ def _on_host(key: object) -> object:
     if isinstance(key, list):
         return [_on_host(item) for item in key]
     return key
-
-
-__all__ = ["Sequence", "Shape", "assign_to", "basic", "get", "put"]

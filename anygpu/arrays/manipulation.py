@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from anygpu.arrays.ndarray import ndarray, view_of, wrap
-from anygpu.ir.graph import Node, Shape, contiguous
+from anygpu.arrays.ndarray import ndarray, view_of
+from anygpu.ir.graph import Shape, contiguous
 
 
 def strides_of(x: ndarray) -> Shape:
@@ -32,7 +32,7 @@ def transpose(x: ndarray, axes: object = None) -> ndarray:
         given = tuple(axes) if isinstance(axes, Iterable) else (axes,)
         if len(given) != x.ndim:
             raise ValueError("axes don't match array")
-        order = tuple(normalize_axis_index(operator.index(a), x.ndim) for a in given)  # type: ignore[arg-type]
+        order = tuple(normalize_axis_index(operator.index(a), x.ndim) for a in given)
         if len(set(order)) != x.ndim:
             raise ValueError("repeated axis in transpose")
     strides = strides_of(x)
@@ -98,7 +98,8 @@ def broadcast_to(x: ndarray, shape: object) -> ndarray:
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"operands could not be broadcast together with remapped shapes [original->remapped]: {x.shape} and requested shape {wanted}")
+        shapes = f"[original->remapped]: {x.shape} and requested shape {wanted}"
+        raise ValueError(f"operands could not be broadcast together with remapped shapes {shapes}")
     shift = len(wanted) - x.ndim
     strides = [0] * shift
     for n, stride, to in zip(x.shape, strides_of(x), wanted[shift:], strict=True):
@@ -193,6 +194,3 @@ def _reshaped_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | No
             left //= wanted[at]
             at -= 1
     return tuple(found)
-
-
-__all__ = ["Node", "axes_of", "strides_of", "wrap"]

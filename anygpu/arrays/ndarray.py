@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class _Pending:
 pending = _Pending()
 
 
-class ndarray:  # noqa: N801 (NumPy's name)
+class ndarray:
     """An array with NumPy's meaning, computed when its elements are looked at. Made by `array`, `zeros`, operations and so on.
 
     Attributes:
@@ -324,19 +325,19 @@ class ndarray:  # noqa: N801 (NumPy's name)
     __hash__ = None  # type: ignore[assignment]
 
     def __matmul__(self, other: object) -> ndarray:
-        return host.call(np.matmul, (self, other), {})
+        return host.array(np.matmul, (self, other), {})
 
     def __rmatmul__(self, other: object) -> ndarray:
-        return host.call(np.matmul, (other, self), {})
+        return host.array(np.matmul, (other, self), {})
 
     def __imatmul__(self, other: object) -> ndarray:
-        return indexing.assign_to(self, host.call(np.matmul, (self, other), {}))
+        return indexing.assign_to(self, host.array(np.matmul, (self, other), {}))
 
     def __divmod__(self, other: object) -> tuple[ndarray, ndarray]:
         return self // other, self % other
 
     def __rdivmod__(self, other: object) -> tuple[ndarray, ndarray]:
-        return other // self, other % self  # type: ignore[operator]
+        return other // self, other % self
 
     # ------------------------------------------------------------------------------------------------------------------------ indexing
 
@@ -349,12 +350,12 @@ class ndarray:  # noqa: N801 (NumPy's name)
     # ------------------------------------------------------------------------------------------------------------------------- methods
 
     @property
-    def T(self) -> ndarray:  # noqa: N802 (NumPy's name)
+    def T(self) -> ndarray:
         """The array with its axes in the opposite order, a view."""
         return manipulation.transpose(self)
 
     @property
-    def mT(self) -> ndarray:  # noqa: N802
+    def mT(self) -> ndarray:
         """The array with its last two axes exchanged, a view."""
         return manipulation.matrix_transpose(self)
 
@@ -415,89 +416,107 @@ class ndarray:  # noqa: N801 (NumPy's name)
 
     conjugate = conj
 
-    def sum(self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def sum(
+        self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The sum over axes (all, if none is given)."""
         return reductions.sum_(self, axis, dtype=dtype, out=out, keepdims=keepdims, **more)
 
-    def prod(self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def prod(
+        self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The product over axes (all, if none is given)."""
         return reductions.prod(self, axis, dtype=dtype, out=out, keepdims=keepdims, **more)
 
-    def max(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def max(
+        self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The greatest over axes (all, if none is given)."""
         return reductions.max_(self, axis, out=out, keepdims=keepdims, **more)
 
-    def min(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def min(
+        self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The least over axes (all, if none is given)."""
         return reductions.min_(self, axis, out=out, keepdims=keepdims, **more)
 
-    def any(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def any(
+        self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """Whether any element over axes is true (all, if none is given)."""
         return reductions.any_(self, axis, out=out, keepdims=keepdims, **more)
 
-    def all(self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def all(
+        self, axis: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """Whether all elements over axes are true (all, if none is given)."""
         return reductions.all_(self, axis, out=out, keepdims=keepdims, **more)
 
-    def mean(self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object) -> ndarray:
+    def mean(
+        self, axis: object = None, dtype: object = None, out: ndarray | None = None, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The mean over axes (all, if none is given)."""
         return reductions.mean(self, axis, dtype=dtype, out=out, keepdims=keepdims, **more)
 
-    def var(self, axis: object = None, dtype: object = None, out: ndarray | None = None, ddof: float = 0, keepdims: bool = False, **more: object) -> ndarray:
+    def var(
+        self, axis: object = None, dtype: object = None, out: ndarray | None = None, ddof: float = 0, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The variance over axes (all, if none is given)."""
         return reductions.var(self, axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, **more)
 
-    def std(self, axis: object = None, dtype: object = None, out: ndarray | None = None, ddof: float = 0, keepdims: bool = False, **more: object) -> ndarray:
+    def std(
+        self, axis: object = None, dtype: object = None, out: ndarray | None = None, ddof: float = 0, keepdims: bool = False, **more: object
+    ) -> ndarray:
         """The standard deviation over axes (all, if none is given)."""
         return reductions.std(self, axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, **more)
 
     def argmax(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the greatest element along an axis (in C order, if none is given)."""
-        return host.call(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return host.array(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
 
     def argmin(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the least element along an axis (in C order, if none is given)."""
-        return host.call(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return host.array(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
 
     def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running sum along an axis."""
-        return host.call(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return host.array(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
 
     def cumprod(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running product along an axis."""
-        return host.call(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return host.array(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
 
     def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
         """The indices that sort the elements along an axis."""
-        return host.call(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
+        return host.array(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
 
     def sort(self, axis: int = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> None:
         """Sort the elements along an axis in place."""
-        indexing.assign_to(self, host.call(np.sort, (self,), {"axis": axis, "kind": kind, "stable": stable}))
+        indexing.assign_to(self, host.array(np.sort, (self,), {"axis": axis, "kind": kind, "stable": stable}))
 
     def nonzero(self) -> tuple[ndarray, ...]:
         """The indices of the elements that are not zero, an array for each axis."""
-        return host.call(np.nonzero, (self,), {})
+        return cast(tuple[ndarray, ...], host.call(np.nonzero, (self,), {}))
 
     def round(self, decimals: int = 0, out: ndarray | None = None) -> ndarray:
         """The elements rounded to some decimals, ties to even."""
         return elementwise.round_(self, decimals, out)
 
-    def clip(self, min: object = None, max: object = None, out: ndarray | None = None) -> ndarray:  # noqa: A002 (NumPy's names)
+    def clip(self, min: object = None, max: object = None, out: ndarray | None = None) -> ndarray:
         """The elements, at least ``min`` and at most ``max``."""
         return elementwise.clip(self, min, max, out)
 
     def dot(self, other: object, out: ndarray | None = None) -> ndarray:
         """The product of two arrays as `numpy.dot` has it."""
-        return host.call(np.dot, (self, other), {"out": out})
+        return host.array(np.dot, (self, other), {"out": out})
 
     def take(self, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
         """The elements at indices along an axis."""
-        return host.call(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
+        return host.array(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
 
     def repeat(self, repeats: object, axis: int | None = None) -> ndarray:
         """Each element several times along an axis."""
-        return host.call(np.repeat, (self, repeats), {"axis": axis})
+        return host.array(np.repeat, (self, repeats), {"axis": axis})
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ndarray:
         """The diagonal of two axes, a view."""
@@ -533,7 +552,9 @@ def on_host(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndarr
     """The NumPy array of what lies at a place."""
     memory = place.memory
     assert isinstance(memory, HostMemory)
-    return np.ndarray(shape, dtype, memory.array, place.offset, place.strides)  # type: ignore[arg-type]
+    if 0 in shape:  # a view without elements may begin anywhere
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, memory.array, place.offset, place.strides)
 
 
 def numpy_of(node: Node) -> np.ndarray:

@@ -30,7 +30,7 @@ def reduce(
     node = x._node()
     axes = () if not x.shape and axis in (0, -1) else _axes(axis, x.ndim)  # ufuncs reduce a number over axis 0 too
     if where is not NOTHING and where is not True:
-        return host.call(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))  # type: ignore[return-value]
+        return host.array(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
     if function in ("maximum", "minimum", "fmax", "fmin") and initial is NOTHING and any(node.shape[a] == 0 for a in axes):
         raise ValueError(f"zero-size array to reduction operation {function} which has no identity")
     if node.dtype is not dtype:
@@ -92,7 +92,7 @@ def min_(x, axis=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING)
 def _extreme(function: str, x: ndarray, axis: object, out: object, keepdims: bool, initial: object, where: object) -> ndarray:
     dtype = x._storage.node.dtype
     if dtype.is_complex:
-        return host.call(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))  # type: ignore[return-value]
+        return host.array(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
     return reduce(function, x, axis, dtype, out, keepdims, initial, where)
 
 
@@ -114,7 +114,7 @@ def mean(x, axis=None, dtype=None, out=None, keepdims=False, *, where=NOTHING) -
     """The mean over axes: float64 of integers and bools; halves are added in float32."""
     count = _count(x, axis)
     if count == 0 or (where is not NOTHING and where is not True):
-        return host.call(np.mean, (x,), _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))  # type: ignore[return-value]
+        return host.array(np.mean, (x,), _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))
     mine = x._storage.node.dtype
     result = elementwise.known(dtype) if dtype is not None else mine if mine.is_float or mine.is_complex else elementwise.known("f8")
     total = reduce("add", x, axis, float32 if result.is_half else result, None, keepdims)
@@ -130,7 +130,7 @@ def var(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=NOT
     if correction is not NOTHING:
         ddof = correction
     if not plain or count - ddof <= 0:
-        return host.call(np.var, (x,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean))  # type: ignore[return-value]
+        return host.array(np.var, (x,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
     result = mine if mine.is_float else elementwise.known("f8")
     centre = elementwise.binary("divide", reduce("add", x, axis, result, None, True), count)
     apart = elementwise.binary("subtract", x, centre)

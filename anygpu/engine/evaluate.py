@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from anygpu.engine.fused import fused_kernel
 from anygpu.dtypes import dtype_named
+from anygpu.engine.fused import fused_kernel
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
 from anygpu.passes.fusion import map_form, part_form, reduce_form
 
 CHEAP = frozenset((
-    "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less", "less_equal",
-    "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "square",
-    "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isfinite", "isinf", "signbit", "copysign", "positive", "left_shift", "right_shift",
+    "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less",
+    "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or",
+    "bitwise_xor", "invert", "square", "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isfinite", "isinf", "signbit",
+    "copysign", "positive", "left_shift", "right_shift",
 ))  # fmt: skip
 MOST_OUTPUTS = 8
 
@@ -94,6 +95,7 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
     stored = _stored(order, roots, consumers)
     hosts = _hosts(order, {id(root) for root in roots}, stored, consumers)
     stored -= hosts.keys()
+    finished = {id(host) for host in hosts.values()}
     levels: dict[int, int] = {}
     groups: dict[object, list[_Group]] = {}
     found: list[_Group] = []
@@ -106,7 +108,8 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
         level = 0
         operands = _reads(node, stored, hosts)
         for read, same in operands:
-            joins = same and not reductions and read.op in ("map", "cast", "view", "iota") and node.op in ("map", "cast")
+            ours = read.op in ("map", "cast", "view", "iota") and id(read) not in finished
+            joins = same and ours and not reductions and node.op in ("map", "cast")
             level = max(level, levels[id(read)] + (not joins))
         levels[id(node)] = level
         alone = node.op in ("update", "call", "reshape")
@@ -174,9 +177,10 @@ def _writes_through(node: Node, value: Node) -> bool:
 
 def _target(update: Node, place: Place) -> Place:
     """Where an update writes, in memory at ``place``."""
-    offset, strides = update.attrs
+    offset: int = update.attrs[0]  # type: ignore[assignment]
+    strides: tuple[int, ...] = update.attrs[1]  # type: ignore[assignment]
     itemsize = update.dtype.itemsize
-    return Place(place.memory, place.offset + offset * itemsize, tuple(s * itemsize for s in strides))  # type: ignore[operator,union-attr]
+    return Place(place.memory, place.offset + offset * itemsize, tuple([s * itemsize for s in strides]))
 
 
 def _shared_kernel(node: Node, reached: set[int], order: Sequence[Node]) -> bool:

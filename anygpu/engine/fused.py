@@ -8,11 +8,11 @@ import math
 import pickle
 import struct
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from anygpu.config import config
-from anygpu.dtypes import DType, dtype_named
-from anygpu.engine.compile import Artifact, Options, _unpack, compile_ir, disk_cache, machine_fingerprint, pool, support_table
+from anygpu.dtypes import dtype_named
+from anygpu.engine.compile import Options, _unpack, compile_ir, disk_cache, machine_fingerprint, pool, support_table
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.passes.fusion import Bindings, Form
@@ -83,9 +83,12 @@ def _make(form: Form) -> FusedKernel:
     artifact = None if data is None else _unpack(data)
     if artifact is None:
         from anygpu.frontend.fused import lower_form
+        from anygpu.ir.verify import verify
 
         stages: dict[str, str] = {}
-        artifact = compile_ir(_verified(form, lower_form), options, stages)
+        kernel = lower_form(form)
+        verify(kernel)
+        artifact = compile_ir(kernel, options, stages)
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
         for name in debug:
             print(f"# fused kernel: {name}\n{stages.get(name, '')}", file=sys.stderr)
@@ -94,14 +97,6 @@ def _make(form: Form) -> FusedKernel:
     made = FusedKernel(form, code, _packer(form), ctypes.addressof(support_table()), artifact.shared_bytes)
     _kernels[form] = made
     return made
-
-
-def _verified(form, lower_form):
-    from anygpu.ir.verify import verify
-
-    kernel = lower_form(form)
-    verify(kernel)
-    return kernel
 
 
 def _options(form: Form) -> Options:
@@ -119,6 +114,3 @@ def _packer(form: Form) -> struct.Struct:
     strides = sum(access.walk.count("s") for access in (*form.loads, *outputs))
     count = form.integers + strides + form.ndim + (form.part > 0 and form.schedule == "serial")
     return struct.Struct(text + f"{count}q")
-
-
-__all__ = ["Artifact", "DType", "FusedKernel", "fused_kernel", "replace"]

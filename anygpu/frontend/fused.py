@@ -11,18 +11,19 @@ import ast
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
+from typing import cast
 
 import numpy as np
 
 from anygpu.dtypes import DType, bool_, dtype_named, float32, int64, plain_fields
-from anygpu.errors import UNKNOWN
 from anygpu.frontend import arithmetic
 from anygpu.frontend.context import Scope, Shared
 from anygpu.frontend.functions import FUNCTIONS
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Assign, Barrier, Const, Expr, For, If, Kernel, Load, Ref, Special, Store, Var
+from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Kernel, Load, Ref, Special, Store, Var
 from anygpu.passes.fusion import Access, Form
 
 BLOCK = 256  # work-items that reduce together
@@ -38,7 +39,7 @@ def _fused() -> None:
 def _source() -> Source:
     definition = ast.parse("def fused(): pass").body[0]
     assert isinstance(definition, ast.FunctionDef)
-    return Source(_fused, definition, 0, 0)
+    return Source(cast(FunctionType, _fused), definition, 0, 0)
 
 
 @dataclass
@@ -100,7 +101,7 @@ class _Emitter:
             var = self.scope.temporary(part.dtype)
             self.scope.emit(Load(var, array.name, (at,), n, False))
             found.append(Ref(var))
-        return Complex(*found) if len(found) == 2 else Scalar(found[0])
+        return Complex(found[0], found[1]) if len(found) == 2 else Scalar(found[0])
 
     def store(self, array: Array, access: Access, value: Value) -> None:
         at = self.scope.pin(self.position(access, array.name))
@@ -124,7 +125,8 @@ def _where(scope: Scope, operands: Sequence[Value]) -> Value:
     condition, then, otherwise = operands
     assert isinstance(condition, Scalar)
     if isinstance(then, Complex) and isinstance(otherwise, Complex):
-        return Complex(*(build.op("select", condition.expr, a, b) for a, b in zip(leaves(then), leaves(otherwise), strict=True)))
+        chosen = [build.op("select", condition.expr, a, b) for a, b in zip(leaves(then), leaves(otherwise), strict=True)]
+        return Complex(chosen[0], chosen[1])
     assert isinstance(then, Scalar)
     assert isinstance(otherwise, Scalar)
     return Scalar(build.op("select", condition.expr, then.expr, otherwise.expr))
@@ -145,10 +147,11 @@ def lower_form(form: Form) -> Kernel:
     params: list[Array | Var] = []
 
     def arrays(accesses: Sequence[Access], name: str, writeable: bool) -> list[Array]:
-        found = []
+        found: list[Array] = []
         for access in accesses:
             dtype = dtype_named(access.dtype)
-            found.append(Array(shared.unique(f"{name}{len(found)}"), plain_fields(dtype), dtype.itemsize, 1, "global", "C", None, writeable))
+            unique = shared.unique(f"{name}{len(found)}")
+            found.append(Array(unique, plain_fields(dtype), dtype.itemsize, 1, "global", "C", None, writeable))
         params.extend(found)
         return found
 
@@ -177,7 +180,8 @@ def lower_form(form: Form) -> Kernel:
         else:
             made.run(range(form.epilogue))
         if form.part:
-            _store_part(made, _ravel([Special("index", axis) for axis in range(range_ndim)], [Special("extent", axis) for axis in range(range_ndim)]))
+            axes = range(range_ndim)
+            _store_part(made, _ravel([Special("index", axis) for axis in axes], [Special("extent", axis) for axis in axes]))
         else:
             made.run(range(form.epilogue, len(form.steps)))
             _store(made)
@@ -280,7 +284,8 @@ def _serial(made: _Emitter, extents: Sequence[Expr]) -> list[Value]:
         with made.scope.nested() as body:
             loop(axis + 1)
         made.index.pop()
-        start, stop = build.integer(0), extents[axis]
+        start: Expr = build.integer(0)
+        stop = extents[axis]
         if axis == 0 and made.form.part:
             start, stop = _part(made, Special("index", 0), stop)
         made.scope.emit(For(var, start, stop, build.integer(1), tuple(body)))
@@ -310,7 +315,8 @@ def _block(made: _Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> Non
         made.index += _unravel(scope, Ref(var), reduced)
         _take(made, accumulators)
     del made.index[len(kept) :]
-    start, stop = build.integer(0), scope.pin(length)
+    start: Expr = build.integer(0)
+    stop = scope.pin(length)
     if made.form.part:
         start, stop = _part(made, Special("block", 0), stop)
     scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(BLOCK), tuple(body)))
@@ -363,6 +369,3 @@ def _unravel(scope: Scope, at: Expr, extents: Sequence[Expr]) -> list[Expr]:
         found.insert(0, scope.pin(build.op("mod", at, extent)))
         at = scope.pin(build.op("floordiv", at, extent))
     return [at, *found]
-
-
-__all__ = ["BLOCK", "UNKNOWN", "Const", "apply", "lower_form"]

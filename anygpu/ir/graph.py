@@ -99,7 +99,7 @@ def broadcast(shape: Shape, to: Shape) -> AxisMap:
 
 
 def compose(outer: AxisMap, inner: AxisMap) -> AxisMap:
-    """The view ``inner`` of an array, seen through the view ``outer``: ``outer`` gives the index along each axis of what ``inner`` shows."""
+    """The view ``inner`` of an array, itself seen through ``outer``, which gives the index along each axis of what ``inner`` shows."""
     found = []
     for start, axis, step in inner:
         if axis < 0:

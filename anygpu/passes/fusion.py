@@ -16,7 +16,8 @@ from anygpu.ir.graph import AxisMap, Node, Place, Shape, broadcast, compose, con
 
 Step = tuple[object, ...]
 Schedule = Literal["map", "serial", "block"]
-Walk = tuple[str, ...]  # along each axis: "0" (the same element), "1" (the next element; the last kept or reduced axis) or "s" (a stride of the launch)
+# Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
+Walk = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def reduce_form(
     values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], reduced: dict[int, int], roots: Sequence[Node],
     places: Sequence[Place],
 ) -> tuple[Form, Bindings]:  # fmt: skip
-    """The kernel that reduces arrays of one shape over the same axes, each by a function in a dtype, and computes ``roots`` from the results.
+    """The kernel that reduces arrays of one shape over the same axes, each by a function in a dtype, and computes ``roots`` from that.
 
     ``reduced`` says by id which nodes the results stand for.
     """
@@ -205,7 +206,8 @@ def part_form(
     else:
         return None
     places = [make(count * parts, dtype) for _, dtype in functions]
-    return replace(form, part=part), replace(bound, outputs=tuple([p.address for p in places]), parts=parts), parts, form.schedule == "serial"
+    bound = replace(bound, outputs=tuple([p.address for p in places]), parts=parts)
+    return replace(form, part=part), bound, parts, form.schedule == "serial"
 
 
 def _reductions(
@@ -226,12 +228,14 @@ def _close(
 ) -> tuple[Form, Bindings]:  # fmt: skip
     domain = tracer.domain
     padding = (0,) * (len(domain) - kept)
-    outputs = [(place.address, place.strides + padding, root.dtype.name, root.dtype.itemsize) for root, place in zip(roots, places, strict=True)]
+    outputs = [
+        (place.address, place.strides + padding, root.dtype.name, root.dtype.itemsize) for root, place in zip(roots, places, strict=True)
+    ]
     accesses = [*tracer.places, *outputs]
     steps: Sequence[Step] = tracer.steps
     if len(domain) == kept and not tracer.indexed and all(_is_whole(a, domain) for a in accesses):
         extents: Shape = (math.prod(domain),)
-        walks = [(a[3] if a[1] and any(a[1]) else 0,) for a in accesses]
+        walks: list[Shape] = [(a[3] if any(a[1]) else 0,) for a in accesses]
         kept = 1
     else:
         extents, walks, kept, moved = _merge(domain, [a[1] for a in accesses], kept, tracer.indexed)
@@ -251,15 +255,16 @@ def _close(
                 strides.append(stride // itemsize)
         forms.append(Access(dtype, tuple(form)))
     count = len(tracer.places)
-    small = all(abs(s) * n < 1 << 31 for walk in walks for s, n in zip(walk, extents, strict=True)) and max(extents, default=0) < 1 << 31
+    reach = max([abs(s) * n for walk in walks for s, n in zip(walk, extents, strict=True)], default=0)
+    small = reach < 1 << 31 and max(extents, default=0) < 1 << 31
     schedule = "map" if not reductions else _schedule(extents, kept, forms[:count])
     form_of = Form(
         len(extents), kept, tuple(steps), tuple(forms[:count]), tuple([d for _, d in tracer.scalars]), reductions, epilogue,
         tuple(zip(results, forms[count:], strict=True)), len(tracer.integers), schedule, small=small,
     )  # fmt: skip
     bound = Bindings(
-        extents, tuple([a[0] for a in tracer.places]), tuple([a[0] for a in outputs]), tuple(strides), tuple([v for v, _ in tracer.scalars]),
-        tuple(tracer.integers),
+        extents, tuple([a[0] for a in tracer.places]), tuple([a[0] for a in outputs]), tuple(strides),
+        tuple([v for v, _ in tracer.scalars]), tuple(tracer.integers),
     )  # fmt: skip
     return form_of, bound
 

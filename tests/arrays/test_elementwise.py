@@ -10,10 +10,14 @@ import pytest
 import anygpu as ag
 from anygpu.arrays.elementwise import FUSED
 
-DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "complex64", "complex128")
+DTYPES = (
+    "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "complex64",
+    "complex128",
+)  # fmt: skip
 # Their error is bounded by the library's own tables, not by NumPy's.
 INEXACT = {
-    "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2",
+    "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
+    "arctan2",
     "hypot", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "power", "float_power", "degrees", "radians", "deg2rad", "rad2deg",
 }  # fmt: skip
 
@@ -137,7 +141,7 @@ def test_out_and_in_place() -> None:
     assert y is x
     assert x.tolist() == [2, 3, 4]
     n = ag.array([1, 2, 3])
-    with pytest.raises(TypeError, match=r"Cannot cast ufunc 'add' output from dtype\('float64'\) to dtype\('int64'\) with casting rule 'same_kind'"):
+    with pytest.raises(TypeError, match=r"Cannot cast ufunc 'add' output from dtype\('float64'\) to dtype\('int64'\) with casting rule"):
         n += 0.5
     assert n.tolist() == [1, 2, 3]
     with pytest.raises(OverflowError, match="Python integer 300 out of bounds for uint8"):
