@@ -42,7 +42,8 @@ def _where(condition: object, *values: object) -> object:
 NATIVE: dict[str, Callable[..., object]] = {
     **{name: _ufunc(name) for name in elementwise.FUSED},
     **{name: getattr(creation, name) for name in (
-        "array", "asarray", "empty", "full", "zeros", "ones", "empty_like", "zeros_like", "ones_like", "full_like", "arange")},
+        "array", "asarray", "empty", "full", "zeros", "ones", "empty_like", "zeros_like", "ones_like", "full_like", "arange",
+        "from_dlpack")},
     **{name.rstrip("_"): _taking(getattr(reductions, name)) for name in (
         "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std")},
     **{name: _taking(getattr(manipulation, name)) for name in (

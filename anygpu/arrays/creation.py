@@ -40,6 +40,12 @@ def asarray(a: object, dtype: object = None, order: str | None = None, *, copy: 
     return from_host(np.array(_plain(a), dtype, copy=copy))  # type: ignore[call-overload]
 
 
+def from_dlpack(x: object, /, *, device: object = None, copy: bool | None = None) -> ndarray:
+    """An array that shares the memory of another library's array, which speaks DLPack."""
+    found = np.from_dlpack(x)  # type: ignore[arg-type]
+    return from_host(found.copy() if copy else found)
+
+
 def _plain(value: object) -> object:
     if isinstance(value, ndarray):
         return value.__array__()

@@ -8,47 +8,17 @@ recorded before keeps its value, and every view sees the change.
 from __future__ import annotations
 
 import math
-import weakref
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import cast
 
 import numpy as np
 
 from anygpu.dtypes import from_numpy
 from anygpu.engine.evaluate import HostMemory, evaluate
+from anygpu.engine.pending import Storage, pending
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
-
-MOST_PENDING = 256  # operations that are recorded before they are computed unasked: graphs are walked by recursion
-
-
-class Storage:
-    """The elements that an array and its views share. ``node`` is their present value, of any shape: only its C order counts."""
-
-    __slots__ = ("__weakref__", "node")
-
-    def __init__(self, node: Node):
-        self.node = node
-
-
-class _Pending:
-    """The storages whose values are recorded and not computed."""
-
-    def __init__(self) -> None:
-        self.storages: list[weakref.ref[Storage]] = []
-
-    def add(self, storage: Storage) -> None:
-        self.storages.append(weakref.ref(storage))
-        if len(self.storages) > MOST_PENDING:
-            self.flush()
-
-    def flush(self) -> None:
-        """Compute every recorded value that someone can still see."""
-        alive = [storage for ref in self.storages if (storage := ref()) is not None]
-        self.storages.clear()
-        evaluate([storage.node for storage in alive])
-
-
-pending = _Pending()
 
 
 class ndarray:
@@ -538,6 +508,36 @@ class ndarray:
     def __array_function__(self, function: object, types: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         return host.function(function, args, kwargs)
 
+    @property
+    def __array_interface__(self) -> dict[str, object]:
+        """What kernels and other libraries take the memory by (NumPy's array interface, version 3). Recorded work is done first."""
+        return self.__array__().__array_interface__
+
+    def __dlpack__(self, **asked: object) -> object:
+        """The memory as a DLPack capsule, for ``from_dlpack`` of any library. Recorded work is done first."""
+        return self.__array__().__dlpack__(**asked)  # type: ignore[arg-type]
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The kind and number of the device in DLPack's terms."""
+        return self.__array__().__dlpack_device__()
+
+    @property
+    def device(self) -> str:
+        """Where the elements are."""
+        return "cpu"
+
+    def to_device(self, device: object, /, *, stream: object = None) -> ndarray:
+        """The array on a device."""
+        if device != "cpu":
+            raise ValueError(f"arrays live on the CPU so far, not on {device!r}")
+        return self
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """The module whose functions take this array (Python's array API standard)."""
+        if api_version is not None and api_version not in _API_VERSIONS:
+            raise ValueError(f"versions {', '.join(_API_VERSIONS)} of the array API are known, not {api_version!r}")
+        return sys.modules["anygpu"]
+
     def __copy__(self) -> ndarray:
         return self.copy()
 
@@ -604,6 +604,7 @@ def from_host(array: np.ndarray) -> ndarray:
     return view_of(Storage(node), first, tuple(s // dtype.itemsize for s in array.strides), array.shape)
 
 
+_API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 _NAMES = ("bool", "(u)int8 to 64", "float16, 32 and 64", "bfloat16", "complex64 and 128")
 
 

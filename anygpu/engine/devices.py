@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 
 from anygpu.config import SHARED_LIMIT, config
+from anygpu.runtime import device as runtime
 from anygpu.runtime import discovery
 from anygpu.runtime.base import Capabilities, Found, Properties
-from anygpu.runtime.device import Device, current_device, devices, problems, set_default_device, synchronize
+from anygpu.runtime.device import Device, current_device, devices, problems, set_default_device
+
+
+def synchronize() -> None:
+    """Compute what has been recorded, and wait until every launch on every device that has been used has finished.
+
+    Example:
+        >>> import anygpu as ag
+        >>> ag.synchronize()
+    """
+    recorded = sys.modules.get("anygpu.engine.pending")  # without arrays nothing is recorded
+    if recorded is not None:
+        recorded.pending.flush()
+    runtime.synchronize()
 
 
 def _find_cpu() -> Found:

@@ -237,12 +237,7 @@ def problems() -> dict[str, str]:
 
 
 def synchronize() -> None:
-    """Wait until every launch on every device that has been used has finished. Launches on the CPU have when they return.
-
-    Example:
-        >>> import anygpu as ag
-        >>> ag.synchronize()
-    """
+    """Wait until every launch on every device that has been used has finished. Launches on the CPU have when they return."""
     for device in list(_devices.values()):
         if device.driver.fault is None and device.used:
             device.synchronize()
