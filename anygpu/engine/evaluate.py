@@ -78,6 +78,51 @@ def evaluate(roots: Sequence[Node]) -> None:
             _run(group)
 
 
+def explain(roots: Sequence[Node]) -> str:
+    """The kernels that computing nodes would run: what each stores, what is fused into it, and the bytes that it reads and writes."""
+    pending = [root for root in roots if root.place is None]
+    groups = _schedule(postorder(pending), pending)
+    stored = {id(root) for group in groups for root in group.roots}
+    lines = []
+    for n, group in enumerate(groups, 1):
+        inside, read = _fused_into(group, stored)
+        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "call") else node.op for node in inside]
+        results = ", ".join(f"{root.dtype}{list(root.shape)}" for root in group.roots)
+        kind = f"reduction over {group.reductions[0].attrs[1]}" if group.reductions else group.roots[0].op
+        taken = sum(node.size * node.dtype.itemsize for node in read)
+        given = sum(root.size * root.dtype.itemsize for root in group.roots)
+        work = sum(node.args[0].size if node.op == "reduce" else node.size for node in inside if node.op in ("map", "reduce"))
+        lines.append(f"kernel {n}: {kind} -> {results}")
+        lines.append(f"  fused: {' '.join(operations)}")
+        lines.append(f"  {len(read)} array{'s' * (len(read) != 1)} read, {taken:,} bytes; {given:,} bytes written; {work:,} operations")
+    return "\n".join(lines) if lines else "everything has been computed"
+
+
+def _fused_into(group: _Group, stored: set[int]) -> tuple[list[Node], list[Node]]:
+    """The nodes that a kernel computes, operands first, and the stored or computed ones that it reads."""
+    inside: list[Node] = []
+    read: list[Node] = []
+    seen: set[int] = set()
+
+    def visit(node: Node) -> None:
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if node.op == "scalar":
+            return
+        if node.place is not None or (id(node) in stored and node not in group.roots):
+            if node.place is None or all(node.place != other.place for other in read):
+                read.append(node)
+            return
+        for arg in node.args:
+            visit(arg)
+        inside.append(node)
+
+    for root in group.roots:
+        visit(root)
+    return inside, read
+
+
 def _is_simple(node: Node) -> bool:
     """Whether a node is a map of what is there already: the common case of one operation at a time."""
     return node.op == "map" and all(arg.place is not None or arg.op == "scalar" for arg in node.args)
