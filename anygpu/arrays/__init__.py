@@ -48,7 +48,8 @@ NATIVE: dict[str, Callable[..., object]] = {
         "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std")},
     **{name: _taking(getattr(manipulation, name)) for name in (
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
-    "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_), "copy": _taking(elementwise.copy),
+    "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_),
+    "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),
 }  # fmt: skip
 for _alias, _name in {
