@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anygpu.dtypes import dtype_named
-from anygpu.engine.fused import fused_kernel
+from anygpu.engine.fused import FusedKernel, fused_kernel
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
-from anygpu.passes.fusion import map_form, part_form, reduce_form
+from anygpu.passes.fusion import map_form, part_form, reduce_form, trace_map
 
 CHEAP = frozenset((
     "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less",
@@ -64,11 +64,11 @@ class _Group:
 def evaluate(roots: Sequence[Node]) -> None:
     """Compute nodes: each has a place afterwards."""
     pending = [root for root in roots if root.place is None]
-    if len(pending) == 1 and _is_simple(pending[0]):
-        _run_map(pending)
-        return
     order = postorder(pending)
     if not order:
+        return
+    if len(pending) == 1 and all(node.op in _ONE_KERNEL for node in order):
+        _run_map(pending)
         return
     groups = _schedule(order, pending)
     for n, group in enumerate(groups):
@@ -123,9 +123,7 @@ def _fused_into(group: _Group, stored: set[int]) -> tuple[list[Node], list[Node]
     return inside, read
 
 
-def _is_simple(node: Node) -> bool:
-    """Whether a node is a map of what is there already: the common case of one operation at a time."""
-    return node.op == "map" and all(arg.place is not None or arg.op == "scalar" for arg in node.args)
+_ONE_KERNEL = frozenset(("map", "cast", "scalar", "view", "iota"))  # what one kernel computes, whatever there is of it
 
 
 # ----------------------------------------------------------------------------------------------------------------------- scheduling
@@ -295,11 +293,26 @@ def _settle(node: Node, place: Place) -> None:
 
 def _run_map(roots: Sequence[Node]) -> None:
     places = [place_for(root) for root in roots]
-    if roots[0].size:
-        form, bound = map_form(roots, places)
-        fused_kernel(form).launch(bound)
+    size = roots[0].size
+    if size:
+        tracer, results = trace_map(roots)
+        known = None
+        if tracer.row:
+            key = tracer.row_key(results)
+            known = _rows.get(key)
+            if known is not None:
+                known.launch_row(size, [p[0] for p in tracer.places], [p.address for p in places], [v for v, _ in tracer.scalars])
+        if known is None:
+            form, bound = map_form(tracer, results, roots, places)
+            kernel = fused_kernel(form)
+            kernel.launch(bound)
+            if tracer.row:
+                _rows[key] = kernel
     for root, place in zip(roots, places, strict=True):
         _settle(root, place)
+
+
+_rows: dict[object, FusedKernel] = {}  # kernels over one row, by what is traced
 
 
 def _run_reduction(group: _Group) -> None:
@@ -360,7 +373,7 @@ def _run_update(node: Node, later: Sequence[_Group]) -> None:
     target = _target(node, place)
     if value.size:
         assign = Node("cast", (value,), (), value.shape, node.dtype)
-        form, bound = map_form([assign], [target])
+        form, bound = map_form(*trace_map([assign]), [assign], [target])
         fused_kernel(form).launch(bound)
     _settle(node, place)
 

@@ -8,6 +8,7 @@ import math
 import pickle
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anygpu.config import config
@@ -59,6 +60,19 @@ class FusedKernel:
             *grid, block, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *bound.scalars, *bound.integers, *bound.strides, *tail
         )
         self.code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
+        give_workspace(workspace)
+
+    def launch_row(self, size: int, loads: Sequence[int], outputs: Sequence[int], scalars: Sequence[object]) -> None:
+        """Run a map over one row of so many elements."""
+        blocks = -(-size // RANGE_BLOCK)
+        workspace = take_workspace()
+        arrays: list[int] = []
+        for address in (*loads, *outputs):
+            arrays += (address, 1 << 30, 0)
+        words = self.packer.pack(
+            blocks, 1, 1, RANGE_BLOCK, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *scalars, size
+        )
+        self.code.launch(words, blocks, 0, pool, workspace)
         give_workspace(workspace)
 
 

@@ -22,6 +22,7 @@ call     (function, parameters)                   a routine of a library, on who
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Node:
         return math.prod(self.shape)
 
 
+@functools.lru_cache(maxsize=4096)
 def contiguous(shape: Shape, itemsize: int) -> Shape:
     """The strides of an array in C order, in bytes."""
     strides = [0] * len(shape)
@@ -87,6 +89,7 @@ def contiguous(shape: Shape, itemsize: int) -> Shape:
     return tuple(strides)
 
 
+@functools.lru_cache(maxsize=4096)
 def identity(shape: Shape) -> AxisMap:
     """The view that shows everything as it is."""
     return tuple((0, axis, 1) for axis in range(len(shape)))

@@ -84,6 +84,7 @@ class Tracer:
         self.integers: list[int] = []
         self.indexed: set[int] = set()  # the axes whose index is a value
         self.reduced: dict[int, int] = {}  # reductions of this kernel, by node
+        self.row = True  # whether every access walks the whole domain as one row, or stays where it is
         self._known: dict[object, int] = {}
         self._identity = identity(domain)
 
@@ -100,6 +101,11 @@ class Tracer:
     def forget(self) -> None:
         """Share no step with what was traced before: it belongs to another part of the kernel."""
         self._known.clear()
+
+    def row_key(self, results: Sequence[int]) -> object:
+        """What a kernel over one row is found again by, without working out its form."""
+        kinds = tuple([p[2] for p in self.places])
+        return tuple(self.steps), kinds, tuple([d for _, d in self.scalars]), tuple(results), math.prod(self.domain) < 1 << 28
 
     def _trace(self, node: Node, seen: AxisMap | None) -> int:
         if node.place is not None:
@@ -123,6 +129,7 @@ class Tracer:
                     self.scalars.append((start, node.dtype.name))
                     return self._step(("scalar", len(self.scalars) - 1))
                 self.indexed.add(axis)
+                self.row = False
                 self.integers += (start, step)
                 return self._step(("index", axis, len(self.integers) // 2 - 1))
             case "reduce" if id(node) in self.reduced:
@@ -147,7 +154,10 @@ class Tracer:
         key = (address, strides, node.dtype)
         known = self._known.get(key)
         if known is None:
-            self.places.append((address, strides, node.dtype.name, node.dtype.itemsize))
+            itemsize = node.dtype.itemsize
+            if strides != contiguous(self.domain, itemsize):
+                self.row = False
+            self.places.append((address, strides, node.dtype.name, itemsize))
             known = self._known[key] = self._step(("load", len(self.places) - 1))
         return known
 
@@ -159,12 +169,15 @@ class Tracer:
         return known
 
 
-def map_form(roots: Sequence[Node], places: Sequence[Place]) -> tuple[Form, Bindings]:
-    """The kernel that computes nodes of one shape and puts each at a place."""
-    shape = roots[0].shape
-    tracer = Tracer(shape)
-    results = [tracer.value(root) for root in roots]
-    return _close(tracer, len(shape), (), len(tracer.steps), results, roots, places)
+def trace_map(roots: Sequence[Node]) -> tuple[Tracer, list[int]]:
+    """The steps that compute nodes of one shape, and the step of each node."""
+    tracer = Tracer(roots[0].shape)
+    return tracer, [tracer.value(root) for root in roots]
+
+
+def map_form(tracer: Tracer, results: Sequence[int], roots: Sequence[Node], places: Sequence[Place]) -> tuple[Form, Bindings]:
+    """The kernel of traced nodes that puts each at a place."""
+    return _close(tracer, len(tracer.domain), (), len(tracer.steps), results, roots, places)
 
 
 # The one order in which reductions combine, on every device: parts of so many elements (of a block) or rows (of a work-item), and then
@@ -235,7 +248,7 @@ def _close(
     steps: Sequence[Step] = tracer.steps
     if len(domain) == kept and not tracer.indexed and all(_is_whole(a, domain) for a in accesses):
         extents: Shape = (math.prod(domain),)
-        walks: list[Shape] = [(a[3] if any(a[1]) else 0,) for a in accesses]
+        walks: list[Shape] = [(a[3] if a[1] == contiguous(domain, a[3]) else 0,) for a in accesses]
         kept = 1
     else:
         extents, walks, kept, moved = _merge(domain, [a[1] for a in accesses], kept, tracer.indexed)
