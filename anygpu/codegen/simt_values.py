@@ -7,11 +7,13 @@ from collections.abc import Callable
 from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target, Word, WordKind
 from anygpu.codegen.expr import emit_bitcast, emit_cast, emit_operation, resize
 from anygpu.codegen.llvm import Module, literal, memory_type, scalar_type
-from anygpu.codegen.simt_reports import report_function
+from anygpu.codegen.simt_reports import report_function, site_function
 from anygpu.dtypes import DType, bool_, float32, int64
 from anygpu.errors import Location, Site
 from anygpu.ir.kernel import Array, Bitcast, Cast, Const, Dim, Expr, Kernel, Op, Ref, Special, Var
+from anygpu.passes.intervals import Facts, State, is_exact
 
+_MAY_WRAP = ("add", "sub", "mul")
 _WORD_ORDER = ("grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar")
 
 
@@ -30,6 +32,8 @@ class Values:
         self.arrays = kernel.arrays()
         self.declared_extents: dict[str, tuple[str, ...]] = {}
         self.capabilities: set[str] = set()
+        self.state: State | None = None  # what is known of integers where the current statement stands
+        self.facts = Facts(options.small, options.block)
         self._words: dict[Word, str] = {}
         self._slots: dict[str, str] = {}
         self._entry: dict[object, str] = {}
@@ -158,6 +162,8 @@ class Values:
                 if operand.name == "float64":
                     self.capabilities.add("fp64")
                 values = [self.evaluate(a) for a in args]
+                if name in _MAY_WRAP and expr.dtype.kind == "i" and self.state is not None and is_exact(expr, self.state, self.facts):
+                    return w.emit(f"{name} nsw i{expr.dtype.bits} {values[0]}, {values[1]}")  # addresses split only sums that do not wrap
                 return self.target.operation(w, name, operand, values) or emit_operation(w, name, operand, 0, values)
 
     def slot(self, var: Var) -> str:
@@ -191,8 +197,12 @@ class Values:
 
     def fail(self, site: int, index: list[str]) -> None:
         """Record a failure of this work-item."""
-        name = report_function(self.module, self.target, len(index))
         slot = f"{self.target.pointer('global')} {self.word('error')}"
+        if self.target.positions_anywhere:
+            name = site_function(self.module, self.target, len(index))
+            self.w.do(f"call void {name}({slot}, i32 {site}{''.join(f', i64 {i}' for i in index)})")
+            return
+        name = report_function(self.module, self.target, len(index))
         place = f"i64 {self.block_number()}, i64 {self.thread_number()}, i64 {self.threads()}, i64 {site}"
         self.w.do(f"call void {name}({slot}, {place}{''.join(f', i64 {i}' for i in index)})")
 

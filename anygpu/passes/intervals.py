@@ -116,6 +116,12 @@ def interval(expr: Expr, state: State, facts: Facts) -> Interval:
     return found if found is not None and inside(found, limits) else limits
 
 
+def is_exact(expr: Op, state: State, facts: Facts) -> bool:
+    """Whether an integer operation's result, computed without end, fits its dtype: it does not wrap."""
+    found = _interval(expr, state, facts)
+    return found is not None and inside(found, whole(expr.dtype))
+
+
 def _interval(expr: Expr, state: State, facts: Facts) -> Interval | None:
     match expr:
         case Const(value=value):
@@ -401,4 +407,4 @@ def in_bounds(index: tuple[Expr, ...], array: Array, state: State, facts: Facts)
     return bool(index) or array.ndim == 0
 
 
-__all__ = ["INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "hull", "in_bounds", "inside", "interval", "refine"]
+__all__ = ["INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "hull", "in_bounds", "inside", "interval", "is_exact", "refine"]

@@ -20,11 +20,12 @@ from pathlib import Path
 import pytest
 
 import anygpu as ag
-from anygpu.codegen.device import DeviceCode, DeviceOptions
+from anygpu.codegen.device import DeviceCode
 from anygpu.codegen.offline import compile_device, link, linker, recipe
 from anygpu.codegen.simt import emit_device
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower, run_passes
+from anygpu.engine.device_variant import device_options
 from anygpu.engine.launch import Launcher
 from anygpu.errors import CompileError, KernelAssertionError, KernelIndexError
 from anygpu.ir.kernel import Kernel
@@ -54,7 +55,8 @@ def prepare(kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> La
 
 
 def emit(launch: Launch, architecture: str) -> DeviceCode:
-    return emit_device(launch.kernel, recipe(architecture).target, DeviceOptions(launch.small, launch.checks))
+    assumed = device_options(launch.launcher.kernel, launch.launcher, launch.small, launch.checks)
+    return emit_device(launch.kernel, recipe(architecture).target, assumed)
 
 
 # ------------------------------------------------------------------------------------------------------------------- compiled only
