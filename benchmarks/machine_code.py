@@ -1,4 +1,6 @@
-"""Machine code of NVIDIA devices as `nvdisasm -c` prints it: basic blocks, the blocks that are expected to run, and loops.
+"""Machine code of GPUs as text: basic blocks, the blocks that are expected to run, and loops.
+
+`sass` reads what `nvdisasm -c` prints, `gcn` the assembly that LLVM writes for AMD.
 
 A block is *cold* if it calls a function (the slow path of a division, the record of a failed check), if it can only go on to cold
 blocks, or if only cold blocks lead to it. So are the targets of `BRA.DIV`, taken by a warp that fell apart. All others are hot.
@@ -7,17 +9,13 @@ blocks, or if only cold blocks lead to it. So are the targets of `BRA.DIV`, take
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-
-_LABEL = re.compile(r"^(\S+):$")
-_INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:(@!?U?P[T\d]+)\s+)?([A-Z][\w.]*)([^;]*);")
-_TARGET = re.compile(r"`\((\S+?)\)")
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """`guard` is the predicate in front, `""` if there is none."""
+    """`guard` is the predicate in front of it, `""` if there is none."""
 
     guard: str
     opcode: str
@@ -26,6 +24,14 @@ class Instruction:
     @property
     def name(self) -> str:
         return self.opcode.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where an instruction that ends a block goes: to a label, perhaps, and perhaps on to the next."""
+
+    target: str
+    falls: bool
 
 
 @dataclass
@@ -37,7 +43,7 @@ class BasicBlock:
 
     @property
     def calls(self) -> bool:
-        return any(i.name == "CALL" for i in self.instructions)
+        return any(i.name in ("CALL", "s_swappc_b64") for i in self.instructions)
 
 
 @dataclass(frozen=True)
@@ -48,50 +54,95 @@ class Loop:
     blocks: frozenset[int]
 
 
-def _lines(text: str, kernel: str) -> Iterator[str | Instruction]:
-    """The labels and instructions of a kernel's section."""
+# --------------------------------------------------------------------------------------------------------------------------- reading
+
+_SASS = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:(@!?U?P[T\d]+)\s+)?([A-Z][\w.]*)([^;]*);")
+_SASS_TARGET = re.compile(r"`\((\S+?)\)")
+_LABEL = re.compile(r"^(\S+):")
+
+
+def sass(text: str, kernel: str) -> list[BasicBlock]:
+    """The blocks of a kernel in what `nvdisasm -c` prints, the entry first. Functions that it calls are among them, unreachable."""
+    return _blocks(_sass_lines(text, kernel), _sass_flow)
+
+
+def _sass_lines(text: str, kernel: str) -> Iterator[str | Instruction]:
     inside = False
     for line in text.splitlines():
         if line.startswith("//---"):
             inside = f".text.{kernel} " in line
         elif inside and (label := _LABEL.match(line)):
             yield label[1]
-        elif inside and (found := _INSTRUCTION.match(line)):
+        elif inside and (found := _SASS.match(line)):
             yield Instruction(found[1] or "", found[2], found[3].strip())
 
 
-def blocks_of(text: str, kernel: str) -> list[BasicBlock]:
-    """The basic blocks of a kernel, the first being its entry. Functions that it calls are among them, unreachable."""
+def _sass_flow(i: Instruction) -> Flow | None:
+    if i.name not in ("BRA", "EXIT", "RET", "BRX", "JMP", "KILL"):
+        return None
+    target = _SASS_TARGET.search(i.operands)
+    divergent = i.opcode == "BRA.DIV"
+    # "BRA UP0, label" has its predicate among the operands
+    conditional = i.guard not in ("", "@PT", "@UPT") or divergent or re.match(r"!?U?P\d", i.operands) is not None
+    return Flow(target[1] if target and i.name == "BRA" and not divergent else "", conditional)
+
+
+_GCN = re.compile(r"^\s+([a-z]\w+)\s*([^;]*)")
+
+
+def gcn(text: str, kernel: str) -> list[BasicBlock]:
+    """The blocks of a kernel in AMD's assembly, the entry first."""
+    return _blocks(_gcn_lines(text, kernel), _gcn_flow)
+
+
+def _gcn_lines(text: str, kernel: str) -> Iterator[str | Instruction]:
+    inside = False
+    for line in text.splitlines():
+        if label := _LABEL.match(line):
+            inside = label[1] == kernel or (inside and label[1].startswith((".LBB", "BB")))
+            if inside:
+                yield label[1]
+        elif inside and (found := _GCN.match(line)):
+            yield Instruction("", found[1], found[2].strip())
+
+
+def _gcn_flow(i: Instruction) -> Flow | None:
+    if i.opcode.startswith("s_cbranch"):
+        return Flow(i.operands, True)
+    if i.opcode == "s_branch":
+        return Flow(i.operands, False)
+    return Flow("", False) if i.opcode in ("s_endpgm", "s_setpc_b64", "s_trap") else None
+
+
+def _blocks(lines: Iterable[str | Instruction], flow: Callable[[Instruction], Flow | None]) -> list[BasicBlock]:
     blocks = [BasicBlock()]
     labels: dict[str, int] = {}
     jumps: list[tuple[int, str]] = []
-    falls = True
-    for item in _lines(text, kernel):
+    open_end = True  # whether the last block goes on to the one that comes next
+    for item in lines:
         if isinstance(item, str):
             if blocks[-1].instructions:
-                if falls:
+                if open_end:
                     blocks[-1].successors.append(len(blocks))
                 blocks.append(BasicBlock())
             labels[item] = len(blocks) - 1
-            falls = True
+            open_end = True
             continue
         blocks[-1].instructions.append(item)
-        ends = item.name in ("BRA", "EXIT", "RET", "BRX", "JMP", "KILL")
-        if not ends:
+        open_end = True
+        if (goes := flow(item)) is None:
             continue
-        conditional = item.guard not in ("", "@PT", "@UPT") or item.opcode == "BRA.DIV"
-        if item.name == "BRA" and (target := _TARGET.search(item.operands)) and item.opcode != "BRA.DIV":
-            jumps.append((len(blocks) - 1, target[1]))
-            # "BRA UP0, label" has its predicate among the operands
-            conditional = conditional or re.match(r"!?U?P\d", item.operands) is not None
-        if conditional:
+        if goes.target:
+            jumps.append((len(blocks) - 1, goes.target))
+        if goes.falls:
             blocks[-1].successors.append(len(blocks))
         blocks.append(BasicBlock())
-        falls = True
     for block, label in jumps:
-        if label in labels:
-            blocks[block].successors.append(labels[label])
-    return [b if b.successors or b.instructions else BasicBlock() for b in blocks]
+        blocks[block].successors.append(labels[label])
+    return blocks
+
+
+# -------------------------------------------------------------------------------------------------------------------------- analysis
 
 
 def hot_blocks(blocks: list[BasicBlock]) -> set[int]:
@@ -155,4 +206,4 @@ def _dominators(hot: set[int], before: dict[int, set[int]]) -> dict[int, set[int
 
 def counted(blocks: list[BasicBlock], numbers: Iterable[int]) -> list[Instruction]:
     """The instructions of some blocks, without padding."""
-    return [i for n in sorted(numbers) for i in blocks[n].instructions if i.name != "NOP"]
+    return [i for n in sorted(numbers) for i in blocks[n].instructions if i.name not in ("NOP", "s_nop", "s_code_end")]
