@@ -145,31 +145,25 @@ class MemoryAccess:
         pointer = self._base(place)
         kind = pointer.rpartition(" ")[0]
         packed = array.layout == "C" and array.itemsize == part.dtype.itemsize
+        values = self.values
+        extent, stride = (values.extent, values.word) if wide else (values.low_extent, values.low_word)
+        exact = "nuw nsw" if array.layout == "C" else "nsw"  # strides may be negative
         total, t = "", "i64" if wide else "i32"
         for axis, at in enumerate(index):
-            low = at if wide or at.lstrip("-").isdigit() else w.emit(f"trunc i64 {at} to i32")
-            if array.layout == "C":
-                if total:  # the last element of a row is followed by the next row's first
-                    row = w.emit(f"mul nsw {t} {total}, {self._low(self.values.extent(array.name, axis), wide)}")
-                    total = w.emit(f"add nsw {t} {row}, {low}")
-                else:
-                    total = low
-                continue
-            step = w.emit(f"mul nsw {t} {low}, {self._low(self.values.word('stride', array.name, axis), wide)}")
-            total = w.emit(f"add nsw {t} {total}, {step}") if total else step
+            step = at if wide or at.lstrip("-").isdigit() else w.emit(f"trunc i64 {at} to i32")
+            if array.layout == "C":  # the last element of a row is followed by the next row's first
+                row = w.emit(f"mul {exact} {t} {total}, {extent(array.name, axis)}") if total else ""
+            else:
+                step = w.emit(f"mul {exact} {t} {step}, {stride('stride', array.name, axis)}")
+                row = total
+            total = w.emit(f"add {exact} {t} {row}, {step}") if row else step
         if array.layout == "C" and not packed:
-            total = w.emit(f"mul nsw {t} {total}, {array.itemsize}")
+            total = w.emit(f"mul {exact} {t} {total}, {array.itemsize}")
         distance = total if wide or total.lstrip("-").isdigit() else w.emit(f"sext i32 {total} to i64")
         found = w.emit(f"getelementptr {memory_type(part.dtype) if packed else 'i8'}, {pointer}, i64 {distance}")
         if part.offset:
             found = w.emit(f"getelementptr i8, {kind} {found}, i64 {part.offset}")
         return f"{kind} {found}"
-
-    def _low(self, word: str, wide: bool) -> str:
-        """A word of the launch or a literal, or its low half."""
-        if wide or word.isdigit():
-            return word
-        return self.values.at_entry(("low", word), lambda: self.w.emit(f"trunc i64 {word} to i32"))
 
     # ------------------------------------------------------------------------------------------------------------------ statements
 
@@ -185,13 +179,10 @@ class MemoryAccess:
             return act(self.address(place, index, part, far), part)
         inside = ""
         for axis, (text, dtype) in enumerate(narrow):
-            extent = values.extent(stmt.array, axis)
-            wide = dtype.bits == 64 or not values.options.small
-            if wide:
-                test = w.emit(f"icmp ult i64 {index[axis]}, {extent}")
+            if dtype.bits == 64 or not values.options.small:
+                test = w.emit(f"icmp ult i64 {index[axis]}, {values.extent(stmt.array, axis)}")
             else:  # extents fit, and so does a negative index: as unsigned it is larger than any
-                limit = w.emit(f"trunc i64 {extent} to i32")
-                test = w.emit(f"icmp ult i32 {text}, {limit}")
+                test = w.emit(f"icmp ult i32 {text}, {values.low_extent(stmt.array, axis)}")
             inside = w.emit(f"and i1 {inside}, {test}") if inside else test
         good, bad, end = w.fresh("inside"), w.fresh("outside"), w.fresh("accessed")
         incoming: list[tuple[str, str]] = []
