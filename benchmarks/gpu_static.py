@@ -3,13 +3,14 @@
     python benchmarks/gpu_static.py                          sm_90 against CUDA C++, gfx942 against clang -x hip
     python benchmarks/gpu_static.py --kernels nbody,spmv
 
-Every kernel of the suite is compiled twice: from Python by this project, and from the same algorithm in C++ (`CUDA` in the suite's file) with the
-same launch shape, by NVRTC for NVIDIA (both PTX go through the same `ptxas`) and by clang for AMD.
+Every kernel of the suite is compiled twice: from Python by this project, and from the same algorithm in C++ (`CUDA` in the suite's
+file) with the same launch shape, by NVRTC for NVIDIA (both PTX go through the same `ptxas`) and by clang for AMD.
 
-What is counted is instructions for one unit of work. In a kernel whose time is a loop that is the innermost loop that does most of the
-work: each compiler unrolls as it likes, so the loop's instructions are divided by how many units it does, counted by an instruction that a
-unit cannot do without (`UNITS`: an n-body interaction has one reciprocal square root). In a kernel without such a loop it is the whole body.
-Code that is not expected to run (failed checks, slow paths behind a call) does not count; see `benchmarks/machine_code.py`.
+What is counted is instructions for one unit of work. In a kernel whose time is a loop that is the innermost loop that does most of
+the work: each compiler unrolls as it likes, so the loop's instructions are divided by how many units it does, counted by an
+instruction that a unit cannot do without (`UNITS`: an n-body interaction has one reciprocal square root). In a kernel without such a
+loop it is the whole body. Code that is not expected to run (failed checks, slow paths behind a call) does not count; see
+`benchmarks/machine_code.py`.
 """
 
 from __future__ import annotations
@@ -179,6 +180,7 @@ def measure_ptx(name: str, ptx: str, entry: str, architecture: str) -> Measured:
 
 def measure_gcn(name: str, text: str, entry: str) -> Measured:
     """Read AMD's assembly. Registers are vector registers: scalar ones are shared by a wave and never what limits it."""
+
     def figures(pattern: str) -> list[int]:
         return [int(n) for n in re.findall(pattern, text)]
 

@@ -6,9 +6,10 @@ SOURCE = r"""
 #define __shared__ __attribute__((shared))
 #define __umulhi(a, b) ((unsigned)(((unsigned long)(a) * (b)) >> 32))
 struct Index { int x, y, z; };
-#define threadIdx (Index{(int)__builtin_amdgcn_workitem_id_x(), (int)__builtin_amdgcn_workitem_id_y(), (int)__builtin_amdgcn_workitem_id_z()})
-#define blockIdx (Index{(int)__builtin_amdgcn_workgroup_id_x(), (int)__builtin_amdgcn_workgroup_id_y(), (int)__builtin_amdgcn_workgroup_id_z()})
-#define blockDim (Index{(int)__builtin_amdgcn_workgroup_size_x(), (int)__builtin_amdgcn_workgroup_size_y(), (int)__builtin_amdgcn_workgroup_size_z()})
+#define INDEX(name) (Index{(int)__builtin_amdgcn_##name##_x(), (int)__builtin_amdgcn_##name##_y(), (int)__builtin_amdgcn_##name##_z()})
+#define threadIdx INDEX(workitem_id)
+#define blockIdx INDEX(workgroup_id)
+#define blockDim INDEX(workgroup_size)
 #define gridDim (Index{(int)(__builtin_amdgcn_grid_size_x() / __builtin_amdgcn_workgroup_size_x()), 1, 1})
 static inline __device__ void __syncthreads() {
     __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
