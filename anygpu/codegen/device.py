@@ -176,8 +176,9 @@ class Target:
     ``spaces`` numbers the address spaces. ``scopes`` names LLVM's synchronisation scopes. ``atomics`` holds the (operation, dtype) that are
     one instruction. ``narrow``: whether 32-bit integers are cheaper than 64-bit ones. ``buffers``: whether an argument is a buffer and an
     offset rather than an address. ``static_limit`` bounds the shared memory that a module may declare. ``divergent_barriers``: whether
-    work-items that have ended do not keep a barrier waiting. ``inlined_reports``: up to how many places code
-    that reports a failure is written out rather than called.
+    work-items that have ended do not keep a barrier waiting. ``shuffles_by_step``: whether shuffles know segments. ``unrolls``: whether
+    short loops are worth writing out. ``positions_anywhere``: whether any function can read its position and the extents.
+    ``inlined_reports``: up to how many places code that reports a failure is written out rather than called.
     """
 
     name: str
@@ -195,6 +196,9 @@ class Target:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     inlined_reports: int = 0
     flat_warps: bool = False
+    shuffles_by_step: bool = False
+    positions_anywhere: bool = False
+    unrolls: bool = False
 
     def pointer(self, space: Space) -> str:
         """The LLVM type of a pointer into a space."""
@@ -206,6 +210,10 @@ class Target:
 
     def position(self, w: DeviceWriter, name: str, axis: int) -> str:
         """``thread`` or ``block``: the work-item's index in its block or the block's in the grid, as an i64."""
+        raise NotImplementedError
+
+    def extent(self, w: DeviceWriter, name: str, axis: int) -> str:
+        """``block`` or ``grid``: its extent as an i64. Only if ``positions_anywhere``; words of the launch serve all targets."""
         raise NotImplementedError
 
     def barrier(self, w: DeviceWriter) -> None:
@@ -229,6 +237,13 @@ class Target:
 
     def shuffle(self, w: DeviceWriter, members: str, value: str, lane: str) -> str:
         """The i32 that ``lane`` of this warp holds; anything if that lane does not execute this."""
+        raise NotImplementedError
+
+    def shuffle_by_step(self, w: DeviceWriter, members: str, form: str, value: str, step: int, width: int) -> str:
+        """The i32 of the lane ``step`` away in a segment of ``width`` lanes that all execute this, or the lane's own at the segment's end.
+
+        ``form`` is ``idx`` (that lane), ``up``, ``down`` or ``bfly``. Only if ``shuffles_by_step``.
+        """
         raise NotImplementedError
 
     def match(self, w: DeviceWriter, members: str, bits: int, value: str) -> str | None:

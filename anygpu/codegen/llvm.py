@@ -51,10 +51,16 @@ class Module:
     declarations: dict[str, str] = field(default_factory=dict)
     definitions: dict[str, str] = field(default_factory=dict)
     constants: dict[bytes, str] = field(default_factory=dict)
+    loops: list[tuple[str, int]] = field(default_factory=list)  # advice on unrolling
 
     def declare(self, signature: str) -> None:
         """``declare`` a function by its whole signature, such as ``float @llvm.sqrt.f32(float)``."""
         self.declarations.setdefault(signature, f"declare {signature}")
+
+    def unrolled(self, advice: str, number: int = 0) -> str:
+        """What a loop's branch back to its head says of unrolling: ``full``, ``count`` (with a number) or ``disable``."""
+        self.loops.append((advice, number))
+        return f", !llvm.loop !{98 + 2 * len(self.loops)}"
 
     def constant_bytes(self, data: bytes, align: int, space: int = 0) -> str:
         """The address of read-only data, in an address space."""
@@ -70,6 +76,9 @@ class Module:
     def text(self, triple: str, layout: str = "") -> str:
         head = [f'target triple = "{triple}"', *([f'target datalayout = "{layout}"'] if layout else [])]
         tail = ['!0 = !{!"branch_weights", i32 2000, i32 1}', "!1 = distinct !{!1, !2}", '!2 = !{!"llvm.loop.unroll.disable"}']
+        for n, (advice, number) in enumerate(self.loops):
+            what = f'!"llvm.loop.unroll.{advice}"' + (f", i32 {number}" if number else "")
+            tail += [f"!{100 + 2 * n} = distinct !{{!{100 + 2 * n}, !{101 + 2 * n}}}", f"!{101 + 2 * n} = !{{{what}}}"]
         return "\n".join([*head, *self.declarations.values(), *self.definitions.values(), *tail]) + "\n"
 
 
@@ -114,9 +123,10 @@ class Writer:
         self.label = label
         self.terminated = False
 
-    def branch(self, label: str) -> None:
+    def branch(self, label: str, loop: str = "") -> None:
+        """Jump; ``loop`` is what ``Module.unrolled`` gave."""
         if not self.terminated:
-            self.lines.append(f"  br label %{label}")
+            self.lines.append(f"  br label %{label}{loop}")
         self.terminated = True
 
     def branch_if(self, condition: str, then: str, orelse: str, likely: bool = False) -> None:

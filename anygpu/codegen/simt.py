@@ -32,17 +32,19 @@ from anygpu.ir.kernel import (
     If,
     Kernel,
     Load,
+    Op,
     Print,
     Stmt,
     Store,
     WarpOp,
     While,
+    children,
     operands,
     subexpressions,
     walk,
 )
 from anygpu.passes.hoist_checks import hoist_checks
-from anygpu.passes.intervals import Facts, analyse
+from anygpu.passes.intervals import Facts, Intervals, analyse, interval
 from anygpu.passes.narrow import narrow
 from anygpu.passes.uniformity import VARYING, Shape
 
@@ -62,14 +64,15 @@ class _Region:
 class Simt:
     """Emits the statements of one kernel."""
 
-    def __init__(self, kernel: Kernel, values: Values):
+    def __init__(self, kernel: Kernel, values: Values, found: Intervals | None):
         self.kernel = kernel
         self.values = values
+        self.found = found
         self.w = values.w
         self.target = values.target
         self.memory = MemoryAccess(values)
         self.diverged = diverged_statements(kernel)
-        self.warp = WarpOperations(values, self.diverged)
+        self.warp = WarpOperations(values, self.diverged, whole=_whole_warps(values.options.block))
         self.regions: dict[str, _Region] = {}
         self.votes = ""
 
@@ -83,6 +86,8 @@ class Simt:
             self.statement(stmt)
 
     def statement(self, stmt: Stmt) -> None:
+        if self.found is not None:
+            self.values.state = self.found.states.get(id(stmt))
         match stmt:
             case Assign(var=var, value=value):
                 self.values.write(var, self.values.evaluate(value))
@@ -143,6 +148,8 @@ class Simt:
         self.body(stmt.before)
         if w.terminated:
             return
+        if self.found is not None:
+            self.values.state = self.found.conditions.get(id(stmt))
         endless = isinstance(stmt.cond, Const) and bool(stmt.cond.value)
         if endless:
             w.branch(run)
@@ -155,25 +162,31 @@ class Simt:
             w.block(end)
 
     def counted_loop(self, stmt: For) -> None:
-        """``range(start, stop, step)`` for any bounds: the distance to the end is compared with the step, so no sum can overflow."""
+        """``range(start, stop, step)`` for any bounds: unless it is known that no sum overflows, the distance to the end is compared with
+        the step."""
         w, values = self.w, self.values
         t = scalar_type(stmt.var.dtype)
         sign = "s" if stmt.var.dtype.kind == "i" else "u"
         start, stop, step = (values.evaluate(e) for e in (stmt.start, stmt.stop, stmt.step))
         constant = int(stmt.step.value) if isinstance(stmt.step, Const) else None
+        trips = self._trips(stmt)
+        if trips is not None and constant is not None:
+            self._known_loop(stmt, trips, start, constant)
+            return
+        advice = w.module.unrolled("count", 4) if self._is_light(stmt) else ""
         current = w.alloca(t)
         w.do(f"store {t} {start}, {current}")
         head, run, end = w.fresh("for"), w.fresh("do"), w.fresh("done")
-        if constant == 1:
+        if constant is not None and self._plain(stmt, constant):
             w.block(head)
             now = w.emit(f"load {t}, {current}")
-            w.branch_if(w.emit(f"icmp {sign}lt {t} {now}, {stop}"), run, end)
+            w.branch_if(w.emit(f"icmp {sign}{'lt' if constant > 0 else 'gt'} {t} {now}, {stop}"), run, end)
             w.block(run)
             values.write(stmt.var, now)
             self.body(stmt.body)
             if not w.terminated:
-                w.do(f"store {t} {w.emit(f'add n{sign}w {t} {now}, 1')}, {current}")
-                w.branch(head)
+                w.do(f"store {t} {w.emit(f'add n{sign}w {t} {now}, {constant}')}, {current}")
+                w.branch(head, advice)
             w.block(end)
             return
         up = w.emit(f"icmp {sign}gt {t} {step}, 0")
@@ -190,6 +203,61 @@ class Simt:
             w.do(f"store {t} {w.emit(f'add {t} {now}, {step}')}, {current}")
             w.branch_if(w.emit(f"icmp ugt {t} {rest}, {size}"), head, end)
         w.block(end)
+
+    def _known_loop(self, stmt: For, trips: int, start: str, step: int) -> None:
+        """A loop whose number of turns is known though its start may not be."""
+        w, t = self.w, scalar_type(stmt.var.dtype)
+        if not trips:
+            return
+        sign = "s" if stmt.var.dtype.kind == "i" else "u"
+        counter = w.alloca("i32")
+        head, end = w.fresh("turn"), w.fresh("done")
+        w.do(f"store i32 0, {counter}")
+        w.block(head)
+        turn = w.emit(f"load i32, {counter}")
+        wide = turn if t == "i32" else w.emit(f"{'zext' if stmt.var.dtype.bits > 32 else 'trunc'} i32 {turn} to {t}")
+        distance = wide if step == 1 else w.emit(f"mul n{sign}w {t} {wide}, {step}")
+        self.values.write(stmt.var, distance if start == "0" else w.emit(f"add n{sign}w {t} {start}, {distance}"))
+        self.body(stmt.body)
+        if not w.terminated:
+            advice = w.module.unrolled("full") if self.target.unrolls and trips * _weight(stmt.body) <= UNROLLED else ""
+            following = w.emit(f"add nuw i32 {turn}, 1")
+            w.do(f"store i32 {following}, {counter}")
+            again, last = w.fresh("again"), w.emit(f"icmp ult i32 {following}, {trips}")
+            w.branch_if(last, again, end)
+            w.block(again)
+            w.branch(head, advice)
+        w.block(end)
+
+    def _trips(self, stmt: For) -> int | None:
+        """How many turns a loop makes, if that is known: the start may be any of several that make no difference."""
+        state = self.found.states.get(id(stmt)) if self.found is not None else None
+        if state is None or self.found is None or not isinstance(stmt.step, Const) or not int(stmt.step.value):
+            return None
+        (low, high), (stop, most), step = (*(interval(e, state, self.found.facts) for e in (stmt.start, stmt.stop)), int(stmt.step.value))
+        few, many = len(range(high if step > 0 else low, stop, step)), len(range(low if step > 0 else high, stop, step))
+        dtype = stmt.var.dtype
+        fits = dtype.minimum <= low + many * min(step, 0) and high + many * max(step, 0) <= dtype.maximum
+        return many if stop == most and few == many and fits and many < 1 << 16 else None
+
+    def _is_light(self, stmt: For) -> bool:
+        """Whether a loop is worth unrolling by a few turns: short, innermost, and without checks that would be there as often."""
+        inner = list(walk(stmt.body))
+        if not self.target.unrolls or any(isinstance(s, For | While | Barrier | WarpOp | Print | Assert | Exit) for s in inner):
+            return False
+        checked = self.values.options.bounds_check and any(isinstance(s, Load | Store | Atomic) and s.checked for s in inner)
+        return not checked and _weight(stmt.body) <= 40
+
+    def _plain(self, stmt: For, step: int) -> bool:
+        """Whether a loop's variable does not overflow on its way past the end."""
+        if step == 1:
+            return True
+        state = self.found.states.get(id(stmt)) if self.found is not None else None
+        if step == 0 or state is None or self.found is None:
+            return False
+        low, high = interval(stmt.stop, state, self.found.facts)
+        dtype = stmt.var.dtype
+        return high + step - 1 <= dtype.maximum if step > 0 else dtype.kind == "i" and low + step + 1 >= dtype.minimum
 
     # ------------------------------------------------------------------------------------------------------------------ barriers
 
@@ -311,8 +379,29 @@ def _refuse(kernel: Kernel, loc: Location, message: str, hint: str) -> CompileEr
     return CompileError(kernel.name, (Diagnostic(loc if loc is not UNKNOWN else kernel.loc, message, hint),))
 
 
-def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> Kernel:
-    """The kernel as it is emitted: barriers where all work-items pass, checks hoisted or proven, integers narrowed."""
+UNROLLED = 512  # operations of a loop that is written out
+
+
+def _weight(body: Body) -> int:
+    """About how many operations a body makes; those of a loop with constant bounds as often as it turns."""
+    total = 0
+    for stmt in body:
+        inner = sum(map(_weight, children(stmt)))
+        match stmt:
+            case For(start=Const(value=start), stop=Const(value=stop), step=Const(value=step)) if step:
+                inner *= len(range(int(start), int(stop), int(step)))
+        total += 1 + inner + sum(isinstance(e, Op) for o in operands(stmt) for e in subexpressions(o))
+    return total
+
+
+def _whole_warps(block: tuple[int, int, int] | None) -> bool:
+    """Whether blocks are known to have no partial warp."""
+    return block is not None and block[0] * block[1] * block[2] % 32 == 0
+
+
+def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:
+    """The kernel as it is emitted: barriers where all work-items pass, checks hoisted or proven, integers narrowed. And what is known of
+    its integers, where that is of use."""
     for stmt in walk(kernel.body):
         if isinstance(stmt, Barrier) and stmt.scope == "grid" and "grid_barrier" in target.unsupported:
             raise _refuse(kernel, stmt.loc, f"{target.name} has no barrier of the whole grid", target.unsupported["grid_barrier"])
@@ -327,8 +416,9 @@ def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> Kernel:
         if options.bounds_check:
             kernel = hoist_checks(kernel, {}, {}, facts, True)
         shapes = dict.fromkeys(_variables(kernel), VARYING) if target.narrow else {}
-        kernel = narrow(kernel, shapes, _EVERYTHING_VARIES if target.narrow else {}, analyse(kernel, facts))
-    return kernel
+        kernel = narrow(kernel, shapes, _EVERYTHING_VARIES if target.narrow else {}, analyse(kernel, facts), any_step=True)
+        return kernel, analyse(kernel, facts) if target.narrow else None
+    return kernel, None
 
 
 def _variables(kernel: Kernel) -> set[str]:
@@ -341,10 +431,10 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
 
     Raises ``CompileError`` for what the target cannot do.
     """
-    kernel = _prepare(kernel, target, options)
+    kernel, found = _prepare(kernel, target, options)
     warps = exchanges(kernel)
     values = Values(kernel, target, options, flat=warps and target.flat_warps)
-    emitter = Simt(kernel, values)
+    emitter = Simt(kernel, values, found)
     emitter.body(kernel.body)
     if values.w.terminated:
         values.w.block(values.w.fresh("end"))

@@ -10,8 +10,8 @@ from anygpu.codegen.device import alignment
 from anygpu.codegen.llvm import memory_type, scalar_type
 from anygpu.codegen.simt_atomics import emit_atomic
 from anygpu.codegen.simt_values import Values, from_memory, to_memory, zero
-from anygpu.dtypes import Field
-from anygpu.ir.kernel import Array, Atomic, Load, Store
+from anygpu.dtypes import Field, int32, int64
+from anygpu.ir.kernel import Array, Atomic, Cast, Const, Expr, Load, Ref, Store
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,12 @@ class Place:
     array: Array
     pointer: str
     strides: tuple[str, ...]
+
+
+def _plain(index: Expr) -> Expr:
+    """A variable that was cut to 32 bits since its value fits, as it was: code for loops knows no steps of such halves."""
+    cut = isinstance(index, Cast) and index.dtype is int32 and isinstance(index.arg, Ref) and index.arg.dtype is int64
+    return index.arg if cut else index  # type: ignore[union-attr]
 
 
 class MemoryAccess:
@@ -112,9 +118,12 @@ class MemoryAccess:
         moved = values.at_entry(("base", array.name), lambda: self.w.emit(f"getelementptr i8, {pointer} {buffer}, i64 {offset}"))
         return f"{pointer} {moved}"
 
-    def address(self, place: Place, index: list[str], part: Field) -> str:
-        """The typed pointer to a scalar. The last axis is a step of elements where it is packed, a form that vectorisers know."""
+    def address(self, place: Place, index: list[str], part: Field, wide: bool = True) -> str:
+        """The typed pointer to a scalar. The last axis is a step of elements where it is packed, a form that vectorisers know.
+        ``wide``: an index may be beyond int32."""
         w, array = self.w, place.array
+        if index and self.values.target.narrow and self.values.options.small:
+            return self._near(place, index, part, wide)
         pointer = self._base(place)
         kind = pointer.rpartition(" ")[0]
         total = str(part.offset) if part.offset else ""
@@ -129,6 +138,33 @@ class MemoryAccess:
             pointer = f"{kind} {w.emit(f'getelementptr i8, {pointer}, i64 {total}')}"
         return f"{kind} {w.emit(f'getelementptr {memory_type(part.dtype)}, {pointer}, i64 {packed}')}" if packed else pointer
 
+    def _near(self, place: Place, index: list[str], part: Field, wide: bool) -> str:
+        """The same for an array that spans under 2**31 bytes: distances have 32 bits if the indices have, and count elements if those are
+        packed."""
+        w, array = self.w, place.array
+        pointer = self._base(place)
+        kind = pointer.rpartition(" ")[0]
+        packed = array.layout == "C" and array.itemsize == part.dtype.itemsize
+        values = self.values
+        extent, stride = (values.extent, values.word) if wide else (values.low_extent, values.low_word)
+        exact = "nuw nsw" if array.layout == "C" else "nsw"  # strides may be negative
+        total, t = "", "i64" if wide else "i32"
+        for axis, at in enumerate(index):
+            step = at if wide or at.lstrip("-").isdigit() else w.emit(f"trunc i64 {at} to i32")
+            if array.layout == "C":  # the last element of a row is followed by the next row's first
+                row = w.emit(f"mul {exact} {t} {total}, {extent(array.name, axis)}") if total else ""
+            else:
+                step = w.emit(f"mul {exact} {t} {step}, {stride('stride', array.name, axis)}")
+                row = total
+            total = w.emit(f"add {exact} {t} {row}, {step}") if row else step
+        if array.layout == "C" and not packed:
+            total = w.emit(f"mul {exact} {t} {total}, {array.itemsize}")
+        distance = total if wide or total.lstrip("-").isdigit() else w.emit(f"sext i32 {total} to i64")
+        found = w.emit(f"getelementptr {memory_type(part.dtype) if packed else 'i8'}, {pointer}, i64 {distance}")
+        if part.offset:
+            found = w.emit(f"getelementptr i8, {kind} {found}, i64 {part.offset}")
+        return f"{kind} {found}"
+
     # ------------------------------------------------------------------------------------------------------------------ statements
 
     def _access(self, stmt: Load | Store | Atomic, act: Callable[[str, Field], str]) -> str:
@@ -136,25 +172,23 @@ class MemoryAccess:
         values, w = self.values, self.w
         place = self.places[stmt.array]
         part = place.array.fields[stmt.field]
-        narrow = [(values.evaluate(i), i.dtype) for i in stmt.index]
+        narrow = [(values.evaluate(i), i.dtype) for i in map(_plain, stmt.index)]
         index = [text if dtype.bits == 64 else w.emit(f"sext i32 {text} to i64") for text, dtype in narrow]
+        far = any(dtype.bits == 64 and not isinstance(i, Const) for i, (_, dtype) in zip(stmt.index, narrow, strict=True))
         if not (stmt.checked and values.options.bounds_check and index):
-            return act(self.address(place, index, part), part)
+            return act(self.address(place, index, part, far), part)
         inside = ""
         for axis, (text, dtype) in enumerate(narrow):
-            extent = values.extent(stmt.array, axis)
-            wide = dtype.bits == 64 or not values.options.small
-            if wide:
-                test = w.emit(f"icmp ult i64 {index[axis]}, {extent}")
+            if dtype.bits == 64 or not values.options.small:
+                test = w.emit(f"icmp ult i64 {index[axis]}, {values.extent(stmt.array, axis)}")
             else:  # extents fit, and so does a negative index: as unsigned it is larger than any
-                limit = w.emit(f"trunc i64 {extent} to i32")
-                test = w.emit(f"icmp ult i32 {text}, {limit}")
+                test = w.emit(f"icmp ult i32 {text}, {values.low_extent(stmt.array, axis)}")
             inside = w.emit(f"and i1 {inside}, {test}") if inside else test
         good, bad, end = w.fresh("inside"), w.fresh("outside"), w.fresh("accessed")
         incoming: list[tuple[str, str]] = []
 
         def do() -> None:
-            result = act(self.address(place, index, part), part)
+            result = act(self.address(place, index, part, far), part)
             incoming.append((result, w.label))
             w.branch(end)
 

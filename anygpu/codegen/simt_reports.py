@@ -6,7 +6,7 @@ and, if it is, appends a record of its own; the host finds the earliest among th
 
 from __future__ import annotations
 
-from anygpu.codegen.device import ERROR_RECORDS, PRINT_HEADER, RECORD_WORDS, Target
+from anygpu.codegen.device import ERROR_RECORDS, PRINT_HEADER, RECORD_WORDS, DeviceWriter, Target
 from anygpu.codegen.llvm import Module
 
 _REPORT = """
@@ -91,6 +91,32 @@ def report_function(module: Module, target: Target, count: int) -> str:
             stores=_stores(target, ["%block", "%thread", "%site", str(count), *indices]),
         )  # fmt: skip
     return name
+
+
+def site_function(module: Module, target: Target, count: int) -> str:
+    """The same for targets whose ``positions_anywhere``: (error slot, site, indices), since each argument costs the kernel registers."""
+    name = f"@report.site.{count}"
+    if name not in module.definitions:
+        w = DeviceWriter(module, target.stack)
+        w.block("start")
+        (x, y, z), (nx, ny, nz) = ([target.position(w, "thread", n) for n in range(3)], [target.extent(w, "block", n) for n in range(3)])
+        thread = _number(w, x, y, z, nx, ny)
+        x, y, z = (target.position(w, "block", n) for n in range(3))
+        block = _number(w, x, y, z, target.extent(w, "grid", 0), target.extent(w, "grid", 1))
+        threads = w.emit(f"mul i64 {w.emit(f'mul i64 {nx}, {ny}')}, {nz}")
+        site = w.emit("zext i32 %site to i64")
+        pointer, indices = target.pointer("global"), "".join(f", i64 %index.{n}" for n in range(count))
+        inner = report_function(module, target, count)
+        w.do(f"call void {inner}({pointer} %error, i64 {block}, i64 {thread}, i64 {threads}, i64 {site}{indices})")
+        lines = "\n".join(w.lines[1:])
+        module.definitions[name] = f"define internal void {name}({pointer} %error, i32 %site{indices}) #0 {{\n{lines}\n  ret void\n}}\n"
+        module.definitions[inner] = module.definitions[inner].replace("#0", "alwaysinline", 1)
+    return name
+
+
+def _number(w: DeviceWriter, x: str, y: str, z: str, width: str, height: str) -> str:
+    row = w.emit(f"add i64 {y}, {w.emit(f'mul i64 {z}, {height}')}")
+    return w.emit(f"add i64 {x}, {w.emit(f'mul i64 {row}, {width}')}")
 
 
 def print_function(module: Module, target: Target, count: int) -> str:

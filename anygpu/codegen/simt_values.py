@@ -7,11 +7,13 @@ from collections.abc import Callable
 from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target, Word, WordKind
 from anygpu.codegen.expr import emit_bitcast, emit_cast, emit_operation, resize
 from anygpu.codegen.llvm import Module, literal, memory_type, scalar_type
-from anygpu.codegen.simt_reports import report_function
-from anygpu.dtypes import DType, bool_, float32, int64
+from anygpu.codegen.simt_reports import report_function, site_function
+from anygpu.dtypes import DType, bool_, float32, int32, int64
 from anygpu.errors import Location, Site
 from anygpu.ir.kernel import Array, Bitcast, Cast, Const, Dim, Expr, Kernel, Op, Ref, Special, Var
+from anygpu.passes.intervals import Facts, State, is_exact
 
+_MAY_WRAP = ("add", "sub", "mul")
 _WORD_ORDER = ("grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar")
 
 
@@ -30,6 +32,8 @@ class Values:
         self.arrays = kernel.arrays()
         self.declared_extents: dict[str, tuple[str, ...]] = {}
         self.capabilities: set[str] = set()
+        self.state: State | None = None  # what is known of integers where the current statement stands
+        self.facts = Facts(options.small, options.block)
         self._words: dict[Word, str] = {}
         self._slots: dict[str, str] = {}
         self._entry: dict[object, str] = {}
@@ -43,10 +47,26 @@ class Values:
         if kind == "block" and self.options.block is not None:
             return str(self.options.block[axis])
         found = Word(kind, name, axis)
-        if found not in self._words:
-            number = list(self.parameters).index(name) if name else 0
-            self._words[found] = f"%{kind}.{number}.{axis}"
-        return self._words[found]
+        text = self._name(found)
+        return self.at_entry(found, lambda: self.w.emit(f"bitcast <2 x i32> {text} to i64")) if self._split(found) else text
+
+    def low_word(self, kind: WordKind, name: str = "", axis: int = 0) -> str:
+        """The low half of a word, as an i32."""
+        found = Word(kind, name, axis)
+        text = self._name(found)
+        half = f"extractelement <2 x i32> {text}, i64 0" if self._split(found) else f"trunc i64 {text} to i32"
+        return self.at_entry(("low", found), lambda: self.w.emit(half))
+
+    def _name(self, word: Word) -> str:
+        """The parameter that a word is, which is one from now on."""
+        if word not in self._words:
+            number = list(self.parameters).index(word.name) if word.name else 0
+            self._words[word] = f"%{word.kind}.{number}.{word.axis}"
+        return self._words[word]
+
+    def _split(self, word: Word) -> bool:
+        """Whether a word is passed as two halves: LLVM would widen the arithmetic on what it cut itself."""
+        return word.kind in ("extent", "stride") and self.target.narrow and self.options.small
 
     def words(self) -> tuple[Word, ...]:
         """The words that have been asked for, in the order of a launch. Scalars that are never read are left out."""
@@ -56,7 +76,9 @@ class Values:
         """The kernel's LLVM parameters."""
         parts = []
         for word in self.words():
-            kind = self.target.pointer("shared" if word.kind == "dynamic" else "global") if word.is_pointer else "i64"
+            kind = "<2 x i32>" if self._split(word) else "i64"
+            if word.is_pointer:
+                kind = self.target.pointer("shared" if word.kind == "dynamic" else "global")
             parts.append(" ".join(p for p in (kind, attributes(word), self._words[word]) if p))
         return ", ".join(parts)
 
@@ -135,6 +157,13 @@ class Values:
         known = self.declared_extents.get(array)
         return known[axis] if known is not None else self.word("extent", array, axis)
 
+    def low_extent(self, array: str, axis: int) -> str:
+        """The same as an i32."""
+        known = self.declared_extents.get(array)
+        if known is None:
+            return self.low_word("extent", array, axis)
+        return known[axis] if known[axis].isdigit() else self.w.emit(f"trunc i64 {known[axis]} to i32")
+
     def evaluate(self, expr: Expr) -> str:
         """An expression's value, as a scalar."""
         w = self.w
@@ -145,6 +174,8 @@ class Values:
                 return self.read(var)
             case Special(name=name, axis=axis, dtype=dtype):
                 return resize(w, self.special(name, axis), int64, dtype, 0, True)
+            case Cast(arg=Dim(array=array, axis=axis), dtype=dtype) if dtype is int32 and self.target.narrow:
+                return self.low_extent(array, axis)
             case Dim(array=array, axis=axis, dtype=dtype):
                 return resize(w, self.extent(array, axis), int64, dtype, 0, True)
             case Cast(arg=arg, dtype=dtype):
@@ -158,6 +189,8 @@ class Values:
                 if operand.name == "float64":
                     self.capabilities.add("fp64")
                 values = [self.evaluate(a) for a in args]
+                if name in _MAY_WRAP and expr.dtype.kind == "i" and self.state is not None and is_exact(expr, self.state, self.facts):
+                    return w.emit(f"{name} nsw i{expr.dtype.bits} {values[0]}, {values[1]}")  # addresses split only sums that do not wrap
                 return self.target.operation(w, name, operand, values) or emit_operation(w, name, operand, 0, values)
 
     def slot(self, var: Var) -> str:
@@ -191,8 +224,12 @@ class Values:
 
     def fail(self, site: int, index: list[str]) -> None:
         """Record a failure of this work-item."""
-        name = report_function(self.module, self.target, len(index))
         slot = f"{self.target.pointer('global')} {self.word('error')}"
+        if self.target.positions_anywhere:
+            name = site_function(self.module, self.target, len(index))
+            self.w.do(f"call void {name}({slot}, i32 {site}{''.join(f', i64 {i}' for i in index)})")
+            return
+        name = report_function(self.module, self.target, len(index))
         place = f"i64 {self.block_number()}, i64 {self.thread_number()}, i64 {self.threads()}, i64 {site}"
         self.w.do(f"call void {name}({slot}, {place}{''.join(f', i64 {i}' for i in index)})")
 

@@ -20,6 +20,7 @@ from anygpu.passes.regions import BLOCK_SPECIALS
 from anygpu.passes.uniformity import expression_shape, uniformity
 
 FULL = 0xFFFFFFFF
+ALL = "-1"  # the 32 lanes as an i32
 
 
 def diverged_statements(kernel: Kernel) -> frozenset[int]:
@@ -62,10 +63,11 @@ def diverged_statements(kernel: Kernel) -> frozenset[int]:
 class WarpOperations:
     """Emits the warp operations of one kernel."""
 
-    def __init__(self, values: Values, diverged: frozenset[int]):
+    def __init__(self, values: Values, diverged: frozenset[int], whole: bool):
         self.values = values
         self.w = values.w
         self.diverged = diverged
+        self.whole = whole  # blocks have no partial warps
 
     def emit(self, stmt: WarpOp) -> None:
         """``stmt.var = stmt.op(...)``."""
@@ -73,13 +75,15 @@ class WarpOperations:
         args = [values.evaluate(a) for a in stmt.args]
         everyone = isinstance(stmt.mask, Const) and int(stmt.mask.value) == FULL
         named = "" if everyone else values.evaluate(stmt.mask)
-        members = values.target.members(w, id(stmt) in self.diverged)
+        diverged = id(stmt) in self.diverged
+        members = values.target.members(w, diverged)
 
         def among(bits: str) -> str:
             return bits if everyone else w.emit(f"and i32 {bits}, {named}")
 
         def vote(bit: str) -> str:
-            return among(values.target.ballot(w, members, bit))
+            known = bit == "true" and self.whole and not diverged
+            return among(ALL if known else values.target.ballot(w, members, bit))
 
         match stmt.op:
             case "activemask":
@@ -106,20 +110,24 @@ class WarpOperations:
         return self.values.at_entry("lane32", lambda: self.w.emit(f"trunc i64 {self.values.special('lane', 0)} to i32"))
 
     def _from_lane(self, members: str, value: str, dtype: DType, lane: str) -> str:
-        """The value that a lane (an i32 of 0 to 31) holds, in pieces of 32 bits."""
-        w, target = self.w, self.values.target
+        """The value that a lane (an i32 of 0 to 31) holds."""
+        return self._in_pieces(value, dtype, lambda bits: self.values.target.shuffle(self.w, members, bits, lane))
+
+    def _in_pieces(self, value: str, dtype: DType, exchange: Callable[[str], str]) -> str:
+        """A value that lanes exchange in pieces of 32 bits."""
+        w = self.w
         bits = to_bits(w, value, dtype)
         if dtype.bits == 64:
-            low = target.shuffle(w, members, w.emit(f"trunc i64 {bits} to i32"), lane)
-            high = target.shuffle(w, members, w.emit(f"trunc i64 {w.emit(f'lshr i64 {bits}, 32')} to i32"), lane)
+            low = exchange(w.emit(f"trunc i64 {bits} to i32"))
+            high = exchange(w.emit(f"trunc i64 {w.emit(f'lshr i64 {bits}, 32')} to i32"))
             upper = w.emit(f"shl i64 {w.emit(f'zext i32 {high} to i64')}, 32")
             return from_bits(w, w.emit(f"or i64 {upper}, {w.emit(f'zext i32 {low} to i64')}"), dtype)
         wide = bits if dtype.bits == 32 else w.emit(f"zext i{dtype.bits} {bits} to i32")
-        found = target.shuffle(w, members, wide, lane)
+        found = exchange(wide)
         return from_bits(w, found if dtype.bits == 32 else w.emit(f"trunc i32 {found} to i{dtype.bits}"), dtype)
 
     def _takes_part(self, taking: str, lane: str) -> str:
-        return self.w.emit(f"trunc i32 {self.w.emit(f'lshr i32 {taking}, {lane}')} to i1")
+        return "true" if taking == ALL else self.w.emit(f"trunc i32 {self.w.emit(f'lshr i32 {taking}, {lane}')} to i1")
 
     def _shuffle(self, stmt: WarpOp, members: str, value: str, operand: str, taking: str) -> str:
         """Each lane's value from another. A source outside the segment or not taking part gives the lane's own."""
@@ -127,6 +135,12 @@ class WarpOperations:
         dtype = stmt.args[0].dtype
         signed = stmt.args[1].dtype
         other = resize(w, operand, signed, int32, 0, signed.kind == "i")
+        step = int(stmt.args[1].value) if isinstance(stmt.args[1], Const) else -1
+        if taking == ALL and 0 <= step < width:
+            if self.values.target.shuffles_by_step:
+                form = {"shfl": "idx", "shfl_up": "up", "shfl_down": "down"}.get(stmt.op, "bfly")
+                exchange = self.values.target.shuffle_by_step
+                return self._in_pieces(value, dtype, lambda bits: exchange(w, members, form, bits, step, width))
         lane = self._lane()
         own = w.emit(f"and i32 {lane}, {width - 1}")
         match stmt.op:
@@ -138,6 +152,8 @@ class WarpOperations:
                 target = w.emit(f"add i32 {own}, {other}")
             case _:
                 target = w.emit(f"xor i32 {own}, {other}")
+        if taking == ALL and stmt.op == "shfl_xor" and 0 <= step < width:
+            return self._from_lane(members, value, dtype, w.emit(f"xor i32 {lane}, {step}"))
         legal = w.emit(f"icmp ult i32 {target}, {width}")
         source = w.emit(f"select i1 {legal}, i32 {w.emit('or i32 ' + w.emit(f'and i32 {lane}, {-width}') + f', {target}')}, i32 {lane}")
         found = self._from_lane(members, value, dtype, source)
@@ -182,22 +198,26 @@ class WarpOperations:
             self._reduce_in_order(members, op, value, dtype, taking, total)
             return w.emit(f"load {kind}, {total}")
         whole, partial, done = w.fresh("whole_warp"), w.fresh("partial_warp"), w.fresh("reduced")
+        if taking == ALL:
+            return self._reduce_tree(members, op, value, dtype)
         complete = w.emit(f"icmp eq i32 {taking}, -1")
         # every lane must go the same way: one that sees a partial mask makes the others wait for nothing
         agreed = w.emit(f"icmp eq i32 {self.values.target.ballot(w, members, complete)}, -1")
         w.branch_if(agreed, whole, partial, likely=True)
         w.block(whole)
-        tree = value
-        for distance in (16, 8, 4, 2, 1):
-            partner = w.emit(f"xor i32 {self._lane()}, {distance}")
-            tree = combine(w, op, dtype, tree, [self._from_lane(members, tree, dtype, partner)])
-        w.do(f"store {kind} {tree}, {total}")
+        w.do(f"store {kind} {self._reduce_tree(members, op, value, dtype)}, {total}")
         w.branch(done)
         w.block(partial)
         self._reduce_in_order(members, op, value, dtype, taking, total)
         w.branch(done)
         w.block(done)
         return w.emit(f"load {kind}, {total}")
+
+    def _reduce_tree(self, members: str, op: str, value: str, dtype: DType) -> str:
+        for distance in (16, 8, 4, 2, 1):
+            partner = self.w.emit(f"xor i32 {self._lane()}, {distance}")
+            value = combine(self.w, op, dtype, value, [self._from_lane(members, value, dtype, partner)])
+        return value
 
     def _reduce_in_order(self, members: str, op: str, value: str, dtype: DType, taking: str, total: str) -> None:
         w, kind = self.w, scalar_type(dtype)

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -82,9 +83,27 @@ def compile_here(job: Job) -> bytes:
     options.loop_unrolling = job.unroll
     builder = llvm.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
+    if job.triple.startswith("nvptx") and "llvm.loop.unroll.disable" in (text := str(module)):
+        module = llvm.parse_assembly(_unroll_again(text))
     if job.output == "assembly":
         return str(target.emit_assembly(module)).encode()
     return bytes(target.emit_object(module))
+
+
+_BLOCK = re.compile(r"^\"?([\w.$-]+)\"?:", re.M)
+
+
+def _unroll_again(text: str) -> str:
+    """Optimised LLVM IR whose unrolled loops may be unrolled once more, by the vendor's assembler, which knows what is worth it.
+
+    LLVM marks a loop that it unrolled as done with, which becomes a pragma in PTX. The loops over what remains keep the mark.
+    """
+    parts = _BLOCK.split(text)
+    for n in range(1, len(parts), 2):
+        if not re.search(r"\.(epil|prol)", parts[n]):
+            parts[n + 1] = re.sub(r"(\bbr i1 .*), !llvm\.loop !\d+", r"\1", parts[n + 1])
+        parts[n] = f'"{parts[n]}":'
+    return "".join(parts)
 
 
 def serve() -> None:

@@ -18,7 +18,7 @@ from anygpu.runtime.program import ObjectCode
 
 if TYPE_CHECKING:
     from anygpu.codegen.device import DeviceOptions, Word
-    from anygpu.engine.launch import Kernel
+    from anygpu.engine.launch import Kernel, Launcher
     from anygpu.errors import Site
     from anygpu.frontend.signature import Type
 
@@ -124,15 +124,21 @@ def device_text(kernel: Kernel, types: Sequence[Type], options: Options, device:
     return code.text if stage == "llvm" else assembly(code, target)
 
 
-def load_variant(kernel: Kernel, types: tuple[Type, ...], options: Options, small: bool, device: Device) -> DeviceVariant:
-    """The loaded variant for these types on a device."""
+def device_options(kernel: Kernel, launcher: Launcher, small: bool, checks: bool) -> DeviceOptions:
+    """What the variant for a launch assumes. Kernels with barriers, whose accesses to shared memory are proven by it, are made for one
+    block size each."""
     from anygpu.codegen.device import DeviceOptions
 
-    key = (device.name, types, options, small)
+    return DeviceOptions(small, checks, launcher.block if kernel.has_barriers and not launcher.extent else None)
+
+
+def load_variant(kernel: Kernel, types: tuple[Type, ...], options: Options, assumed: DeviceOptions, device: Device) -> DeviceVariant:
+    """The loaded variant for these types on a device."""
+    key = (device.name, types, options, assumed)
     known = kernel.device_variants.get(key)
     if known is not None:
         return known
-    artifact = compile_for(kernel, types, options, DeviceOptions(small, options.bounds_check), architecture(device))
+    artifact = compile_for(kernel, types, options, assumed, architecture(device))
     _check_capabilities(kernel.__wrapped__.__name__, artifact.capabilities, device)
     code = ObjectCode(Code(artifact.format, artifact.image), device)
     signature = tuple(Parameter("S" if w.kind == "dynamic" else "P" if w.is_pointer else "q", 8, w.name) for w in artifact.words)

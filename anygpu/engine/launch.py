@@ -171,7 +171,7 @@ class Kernel:
         return tuple(bound.arguments[n] for n in self._names)
 
     def _launch(self, launcher: Launcher, args: tuple[object, ...]) -> None:
-        key: list[object] = [launcher.form, launcher.block if self._has_barriers else None]
+        key: list[object] = [launcher.form, launcher.block if self.has_barriers else None]
         words: list[object] = []
         small = launcher.small
         for value in args:
@@ -270,11 +270,11 @@ class Kernel:
 
     def _options(self, launcher: Launcher, checks: bool, small: bool) -> Options:
         """What the variant for a launch is compiled for."""
-        block = launcher.block if self._has_barriers and not launcher.extent else None
+        block = launcher.block if self.has_barriers and not launcher.extent else None
         return Options(checks, self.fastmath, len(launcher.extent), launcher.arrangement, launcher.multiple, small, block)
 
     @functools.cached_property
-    def _has_barriers(self) -> bool:
+    def has_barriers(self) -> bool:
         """Whether the kernel may hold a barrier: its variants are then made for one block size each."""
         return function_fingerprint(self.__wrapped__).barriers
 
@@ -310,11 +310,11 @@ class Kernel:
         checks = config().bounds_check if self.bounds_check is None else self.bounds_check
         small = launcher.small and all(a.small for a in described)
         if target is not None:
-            from anygpu.codegen.device import DeviceOptions
-            from anygpu.engine.device_variant import device_text
+            from anygpu.engine.device_variant import device_options, device_text
 
             chosen = Options(bounds_check=checks, fastmath=self.fastmath, range_ndim=len(launcher.extent))
-            return device_text(self, tuple(a.type for a in described), chosen, DeviceOptions(small, checks), target, stage)
+            assumed = device_options(self, launcher, small, checks)
+            return device_text(self, tuple(a.type for a in described), chosen, assumed, target, stage)
         options = self._options(launcher, checks, small)
         stages: dict[str, str] = {}
         compile_artifact(self.__wrapped__, tuple(a.type for a in described), options, stages)

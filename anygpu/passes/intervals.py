@@ -43,7 +43,8 @@ _THRESHOLDS = sorted({0, 1, *(sign * (1 << bits) - (sign > 0) for bits in (7, 8,
 
 @dataclass(frozen=True)
 class Facts:
-    """What a launch guarantees: ``small`` (positions, extents and int arguments fit int32) and perhaps the block's extents."""
+    """What a launch guarantees: ``small`` (positions, extents and int arguments fit int32) and perhaps the block's extents, which are known
+    in launches of a grid only: those have no more than 65535 blocks along y and z."""
 
     small: bool = True
     block: tuple[int, int, int] | None = None
@@ -84,10 +85,12 @@ def _special(expr: Special, facts: Facts) -> Interval:
             if expr.name == "block_dim":
                 return (known, known) if known is not None else (1, 1024)
             return (0, known - 1 if known is not None else 1023)
-        case "block":
-            return (0, large)
-        case "grid_dim":
-            return (1, large)
+        case "block" | "grid_dim":
+            most = large
+            if facts.block is not None:
+                most = large // facts.block[expr.axis] if facts.small else large
+                most = min(most, 65535) if expr.axis else most
+            return (0, most - 1) if expr.name == "block" else (1, most)
         case "lane":
             return (0, 31)
         case "warp":
@@ -114,6 +117,12 @@ def interval(expr: Expr, state: State, facts: Facts) -> Interval:
     limits = whole(dtype)
     found = _interval(expr, state, facts)
     return found if found is not None and inside(found, limits) else limits
+
+
+def is_exact(expr: Op, state: State, facts: Facts) -> bool:
+    """Whether an integer operation's result, computed without end, fits its dtype: it does not wrap."""
+    found = _interval(expr, state, facts)
+    return found is not None and inside(found, whole(expr.dtype))
 
 
 def _interval(expr: Expr, state: State, facts: Facts) -> Interval | None:
@@ -401,4 +410,4 @@ def in_bounds(index: tuple[Expr, ...], array: Array, state: State, facts: Facts)
     return bool(index) or array.ndim == 0
 
 
-__all__ = ["INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "hull", "in_bounds", "inside", "interval", "refine"]
+__all__ = ["INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "hull", "in_bounds", "inside", "interval", "is_exact", "refine"]

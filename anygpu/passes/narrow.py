@@ -23,7 +23,9 @@ _COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
 
 
 class _Narrowing:
-    def __init__(self, kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], found: Intervals):
+    def __init__(
+        self, kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], found: Intervals, any_step: bool
+    ):  # fmt: skip
         self.kernel = kernel
         self.arrays = kernel.arrays()
         self.shapes = shapes
@@ -31,7 +33,7 @@ class _Narrowing:
         self.found = found
         self.facts = found.facts
         self.renamed = {
-            var.name: Var(var.name, int32) for var in _assigned(kernel, found)
+            var.name: Var(var.name, int32) for var in _assigned(kernel, found, any_step)
             if var.dtype is int64 and shapes.get(var.name) == VARYING and inside(found.totals.get(var.name, (0, 0)), INT32)
         }  # fmt: skip
 
@@ -102,25 +104,32 @@ class _Narrowing:
         return changed
 
 
-def _assigned(kernel: Kernel, found: Intervals) -> list[Var]:
-    """Variables that only assignments set, and loops of unit step whose bounds fit too: those can have another type."""
+def _assigned(kernel: Kernel, found: Intervals, any_step: bool) -> list[Var]:
+    """Variables that only assignments set, and loops of unit step (or any constant one) whose bounds fit too: those can have another
+    type."""
     plain: dict[str, Var] = {}
     other: set[str] = set()
     for stmt in walk(kernel.body):
         var = getattr(stmt, "var", None)
         if not isinstance(var, Var):
             continue
-        unit = isinstance(stmt, For) and isinstance(stmt.step, Const) and stmt.step.value == 1
-        if isinstance(stmt, For) and unit:  # an empty range may start and end anywhere
+        suits = isinstance(stmt, For) and isinstance(stmt.step, Const) and (stmt.step.value == 1 or any_step)
+        if isinstance(stmt, For) and suits:  # an empty range may start and end anywhere
             state = found.states.get(id(stmt))
-            unit = state is not None and all(inside(interval(e, state, found.facts), INT32) for e in (stmt.start, stmt.stop))
-        if isinstance(stmt, Assign) or unit:
+            bounds = (stmt.start, stmt.stop, stmt.step)
+            suits = state is not None and all(inside(interval(e, state, found.facts), INT32) for e in bounds)
+        if isinstance(stmt, Assign) or suits:
             plain[var.name] = var
         else:
             other.add(var.name)
     return [v for name, v in plain.items() if name not in other]
 
 
-def narrow(kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], found: Intervals) -> Kernel:
-    """``kernel`` with varying integers in 32 bits where that is exact, and proven accesses unchecked. ``found`` is its own analysis."""
-    return replace(kernel, body=_Narrowing(kernel, shapes, specials, found).body(kernel.body))
+def narrow(
+    kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], found: Intervals, any_step: bool = False
+) -> Kernel:  # fmt: skip
+    """``kernel`` with varying integers in 32 bits where that is exact, and proven accesses unchecked. ``found`` is its own analysis.
+
+    ``any_step``: loops of any constant step too, not of unit step alone.
+    """
+    return replace(kernel, body=_Narrowing(kernel, shapes, specials, found, any_step).body(kernel.body))

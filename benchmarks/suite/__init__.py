@@ -7,6 +7,7 @@ Every module of this package offers
 - `reference(problem)` -> the expected outputs, computed by NumPy in float64 where that is possible;
 - `check(result, expected, problem)`, which raises `AssertionError` with the measured error (`close` below is the usual one);
 - one function for each peer, `anygpu(problem, kit)`, `numba(problem, kit)`, ... -> `Prepared`;
+- `CUDA`, the same algorithm in CUDA C++ for `benchmarks/gpu_static.py`, as a good user of it would write it;
 - `ABSENT`, the reason for each peer that has no version of the kernel;
 - for streaming kernels `traffic(problem)`, the bytes that must cross the memory bus once.
 """

@@ -54,6 +54,33 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: bitonic[p.blocks, SIZE](x, out), lambda: {"out": out})
 
 
+CUDA = f"""
+#define SIZE {SIZE}
+extern "C" __global__ void bitonic(const float *__restrict__ x, float *__restrict__ out) {{
+    __shared__ float part[SIZE];
+    int thread = threadIdx.x, i = blockIdx.x * SIZE + thread;
+    float value = x[i];
+    for (int size = 2; size <= SIZE; size *= 2) {{
+        bool up = (thread & size) == 0;
+        int stride = size / 2;
+        for (; stride >= 32; stride /= 2) {{
+            part[thread] = value;
+            __syncthreads();
+            float other = part[thread ^ stride];
+            value = ((thread & stride) == 0) == up ? fminf(value, other) : fmaxf(value, other);
+            __syncthreads();
+        }}
+        #pragma unroll
+        for (int near = 16; near > 0; near /= 2)
+            if (near <= stride) {{
+                float other = __shfl_xor_sync(0xFFFFFFFF, value, near);
+                value = ((thread & near) == 0) == up ? fminf(value, other) : fmaxf(value, other);
+            }}
+    }}
+    out[i] = value;
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         f"""

@@ -90,6 +90,22 @@ C_NORMAL = f"""
 """
 
 
+CUDA = (
+    """
+    #define ABS fabsf
+    __device__ float normal(float d) {"""
+    + C_NORMAL
+    + """}
+    extern "C" __global__ void black_scholes(const float *__restrict__ price, const float *__restrict__ strike,
+                                             const float *__restrict__ years, float *__restrict__ call, float *__restrict__ put, int n) {
+        int i = blockIdx.x * blockDim.x + threadIdx.x;
+        if (i >= n) return;
+        float s = price[i], x = strike[i], t = years[i];"""
+    + C_BODY
+    + "}"
+)
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         """

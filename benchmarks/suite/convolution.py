@@ -58,6 +58,32 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: convolution[blocks, (COLUMNS, ROWS)](image, weights, out), lambda: {"out": out})
 
 
+CUDA = f"""
+#define ROWS {ROWS}
+#define COLUMNS {COLUMNS}
+#define HALO {HALO}
+extern "C" __global__ void convolution(const float *__restrict__ image, const float *__restrict__ weights, float *__restrict__ out,
+                                       int height, int width) {{
+    __shared__ float tile[ROWS + 2 * HALO][COLUMNS + 2 * HALO];
+    int tx = threadIdx.x, ty = threadIdx.y;
+    int left = blockIdx.x * COLUMNS - HALO, top = blockIdx.y * ROWS - HALO;
+    for (int r = ty; r < ROWS + 2 * HALO; r += ROWS)
+        for (int c = tx; c < COLUMNS + 2 * HALO; c += COLUMNS) {{
+            int y = top + r, x = left + c;
+            tile[r][c] = y >= 0 && y < height && x >= 0 && x < width ? image[y * width + x] : 0.0f;
+        }}
+    __syncthreads();
+    int row = blockIdx.y * ROWS + ty, column = blockIdx.x * COLUMNS + tx;
+    if (row >= height || column >= width) return;
+    float total = 0;
+    #pragma unroll
+    for (int i = 0; i < {TAPS}; ++i)
+        #pragma unroll
+        for (int j = 0; j < {TAPS}; ++j) total += weights[i * {TAPS} + j] * tile[ty + i][tx + j];
+    out[row * width + column] = total;
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         f"""

@@ -38,6 +38,13 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: launch(x, out), lambda: {"out": out})
 
 
+CUDA = """
+extern "C" __global__ void exp_map(const float *__restrict__ x, float *__restrict__ out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = expf(x[i]);
+}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         """

@@ -49,6 +49,20 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(run, lambda: {"counts": counts})
 
 
+CUDA = f"""
+#define THREADS {THREADS}
+extern "C" __global__ void histogram(const unsigned char *__restrict__ data, int *__restrict__ counts, int n) {{
+    __shared__ int bins[{BINS}];
+    int thread = threadIdx.x;
+    bins[thread] = 0;
+    __syncthreads();
+    int size = n / gridDim.x, start = blockIdx.x * size;
+    for (int i = start + thread; i < start + size; i += THREADS) atomicAdd(&bins[data[i]], 1);
+    __syncthreads();
+    atomicAdd(&counts[thread], bins[thread]);
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         f"""

@@ -83,6 +83,16 @@ C_BODY = f"""
 """
 
 
+CUDA = (
+    """
+    extern "C" __global__ void mandelbrot(float x0, float y0, float dx, float dy, int side, int *__restrict__ out) {
+        int column = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y * blockDim.y + threadIdx.y;
+        if (row >= side || column >= side) return;"""
+    + C_BODY
+    + "}"
+)
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         """

@@ -48,6 +48,24 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: matmul[blocks, (TILE, TILE)](a, b, c), lambda: {"c": c})
 
 
+CUDA = f"""
+#define TILE {TILE}
+extern "C" __global__ void matmul(const float *__restrict__ a, const float *__restrict__ b, float *__restrict__ c, int n) {{
+    __shared__ float a_tile[TILE][TILE], b_tile[TILE][TILE];
+    int tx = threadIdx.x, ty = threadIdx.y, row = blockIdx.y * TILE + ty, column = blockIdx.x * TILE + tx;
+    float total = 0;
+    for (int start = 0; start < n; start += TILE) {{
+        a_tile[ty][tx] = a[row * n + start + tx];
+        b_tile[ty][tx] = b[(start + ty) * n + column];
+        __syncthreads();
+        #pragma unroll
+        for (int k = 0; k < TILE; ++k) total += a_tile[ty][k] * b_tile[k][tx];
+        __syncthreads();
+    }}
+    c[row * n + column] = total;
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         f"""

@@ -80,6 +80,28 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: launch(inside), lambda: {"inside": inside})
 
 
+CUDA = f"""
+extern "C" __global__ void montecarlo(int *__restrict__ inside, int n) {{
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    int count = 0;
+    for (unsigned draw = 0; draw < {DRAWS}; ++draw) {{
+        unsigned c0 = i, c1 = draw, c2 = 0, c3 = 0, k0 = {SEED}u, k1 = 0;
+        #pragma unroll
+        for (int round = 0; round < 10; ++round) {{
+            unsigned high0 = __umulhi(c0, {M0}u), low0 = c0 * {M0}u, high1 = __umulhi(c2, {M1}u), low1 = c2 * {M1}u;
+            c0 = high1 ^ c1 ^ k0; c1 = low1; c2 = high0 ^ c3 ^ k1; c3 = low0;
+            k0 += {W0}u; k1 += {W1}u;
+        }}
+        float x = (c0 >> 8) * 0x1p-24f, y = (c1 >> 8) * 0x1p-24f;
+        if (x * x + y * y <= 1.0f) ++count;
+        x = (c2 >> 8) * 0x1p-24f, y = (c3 >> 8) * 0x1p-24f;
+        if (x * x + y * y <= 1.0f) ++count;
+    }}
+    inside[i] = count;
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         f"""

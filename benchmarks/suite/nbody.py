@@ -72,6 +72,21 @@ C_LOOP = f"""
 """
 
 
+# The division and the square root of the Python version, not rsqrtf: each compiler gets the same arithmetic.
+CUDA = f"""
+extern "C" __global__ void nbody(const float *__restrict__ x, const float *__restrict__ y, const float *__restrict__ z,
+                                 const float *__restrict__ mass, float *__restrict__ ax, float *__restrict__ ay,
+                                 float *__restrict__ az, int n) {{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    float xi = x[i], yi = y[i], zi = z[i], sx = 0, sy = 0, sz = 0;
+    for (int j = 0; j < n; ++j) {{
+        {C_LOOP.replace("rsqrt(", "1.0f / sqrtf(")}
+    }}
+    ax[i] = sx; ay[i] = sy; az[i] = sz;
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         """

@@ -142,6 +142,18 @@ C_BODY = f"""
 """
 
 
+CUDA = (
+    "__device__ float scene(float x, float y, float z) {"
+    + C_SCENE
+    + """}
+    extern "C" __global__ void raymarch(int width, int height, float *__restrict__ out) {
+        int column = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y * blockDim.y + threadIdx.y;
+        if (row >= height || column >= width) return;"""
+    + C_BODY
+    + "}"
+)
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         "float scene(float x, float y, float z) {"

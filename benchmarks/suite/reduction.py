@@ -52,6 +52,25 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: reduction[BLOCKS, THREADS](x, sums), lambda: {"sums": sums})
 
 
+CUDA = f"""
+#define THREADS {THREADS}
+extern "C" __global__ void reduction(const float *__restrict__ x, float *__restrict__ sums, int n) {{
+    __shared__ float warps[THREADS / 32];
+    int thread = threadIdx.x, size = n / gridDim.x, start = blockIdx.x * size;
+    float total = 0;
+    for (int i = start + thread; i < start + size; i += THREADS) total += x[i];
+    #pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) total += __shfl_down_sync(0xFFFFFFFF, total, distance);
+    if (thread % 32 == 0) warps[thread / 32] = total;
+    __syncthreads();
+    if (thread == 0) {{
+        total = 0;
+        for (int w = 0; w < THREADS / 32; ++w) total += warps[w];
+        sums[blockIdx.x] = total;
+    }}
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     # On this runtime one work-item with wide vectors over a contiguous part is ten times as fast as any tree over a work-group: a tree in
     # local memory, work_group_reduce_add and sub_group_reduce_add were all tried, with 16 to 1024 work-items.

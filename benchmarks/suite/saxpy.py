@@ -41,6 +41,13 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: launch(A, x, y, out), lambda: {"out": out})
 
 
+CUDA = """
+extern "C" __global__ void saxpy(float a, const float *__restrict__ x, const float *__restrict__ y, float *__restrict__ out, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = a * x[i] + y[i];
+}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         """

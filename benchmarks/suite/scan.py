@@ -47,6 +47,23 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: scan[p.blocks, SIZE](x, out), lambda: {"out": out})
 
 
+CUDA = f"""
+#define SIZE {SIZE}
+extern "C" __global__ void scan(const int *__restrict__ x, int *__restrict__ out) {{
+    __shared__ int sums[SIZE / 32];
+    int thread = threadIdx.x, i = blockIdx.x * SIZE + thread, value = x[i];
+    #pragma unroll
+    for (int distance = 1; distance < 32; distance *= 2) {{
+        int before = __shfl_up_sync(0xFFFFFFFF, value, distance);
+        if (thread % 32 >= distance) value += before;
+    }}
+    if (thread % 32 == 31) sums[thread / 32] = value;
+    __syncthreads();
+    for (int warp = 0; warp < thread / 32; ++warp) value += sums[warp];
+    out[i] = value;
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     # The language's own scan of a work-group is four times as fast here as the doubling steps written out.
     kernel = kit.kernel(

@@ -47,6 +47,18 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: launch(*inputs, y), lambda: {"y": y})
 
 
+CUDA = """
+extern "C" __global__ void spmv(const int *__restrict__ starts, const int *__restrict__ columns, const float *__restrict__ values,
+                                const float *__restrict__ x, float *__restrict__ y, int rows) {
+    int row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= rows) return;
+    float total = 0;
+    int end = starts[row + 1];
+    for (int k = starts[row]; k < end; ++k) total += values[k] * x[columns[k]];
+    y[row] = total;
+}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     # Rows across vector lanes would gather every operand: this runtime is several times faster with one row at a time.
     kernel = kit.kernel(

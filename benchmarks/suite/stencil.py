@@ -49,6 +49,15 @@ def anygpu(p: Problem, kit) -> Prepared:
 C_STEP = f"{CENTER}f * u[k] + {SIDE}f * (u[k - side] + u[k + side] + u[k - 1] + u[k + 1])"
 
 
+CUDA = f"""
+extern "C" __global__ void stencil(const float *__restrict__ u, float *__restrict__ out, int side) {{
+    int j = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y * blockDim.y + threadIdx.y, k = i * side + j;
+    if (i >= side || j >= side) return;
+    if (0 < i && i < side - 1 && 0 < j && j < side - 1) out[k] = {C_STEP};
+    else out[k] = u[k];
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     kernel = kit.kernel(
         f"""

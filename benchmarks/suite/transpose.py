@@ -47,6 +47,20 @@ def anygpu(p: Problem, kit) -> Prepared:
     return Prepared(lambda: transpose[blocks, (TILE, ROWS)](a, out), lambda: {"out": out})
 
 
+CUDA = f"""
+#define TILE {TILE}
+#define ROWS {ROWS}
+extern "C" __global__ void transpose(const float *__restrict__ a, float *__restrict__ out, int height, int width) {{
+    __shared__ float tile[TILE][TILE + 1];
+    int tx = threadIdx.x, ty = threadIdx.y, left = blockIdx.x * TILE, top = blockIdx.y * TILE;
+    #pragma unroll
+    for (int r = 0; r < TILE; r += ROWS) tile[ty + r][tx] = a[(top + ty + r) * width + left + tx];
+    __syncthreads();
+    #pragma unroll
+    for (int r = 0; r < TILE; r += ROWS) out[(left + ty + r) * height + top + tx] = tile[tx][ty + r];
+}}"""
+
+
 def opencl(p: Problem, kit) -> Prepared:
     # One row of work-items that walk down the tile is the fastest of the shapes 32 x 1, 32 x 4, 32 x 8 and 32 x 32 here.
     kernel = kit.kernel(

@@ -37,6 +37,7 @@ from anygpu.ir.sanitize import Finding, Report, Site
 from anygpu.runtime.base import Capabilities, Properties
 from anygpu.runtime.memory import PoolStatistics
 from anygpu.runtime.program import Kernel as SourceKernel
+from anygpu.testing import grid
 
 FOLDER = Path(__file__).resolve().parents[1] / "reference"
 HEAD = "<!-- Written by docs/scripts/reference.py: change what it reads, not this page. -->\n\n"
@@ -402,6 +403,49 @@ def cells(names: Callable[[DType], str | None], make: Callable[[DType], ir.Kerne
     return out
 
 
+DEVICES = {"cpu": "`cpu`", "spirv": "`opencl`: SPIR-V", "nvptx": "`cuda`: PTX", "amdgcn": "`hip`: GCN"}
+
+
+def _by_device() -> list[str]:
+    """The completeness grid by device: each row of it is compiled for all of them."""
+    found: dict[str, dict[str, dict[str, set[str]]]] = {}  # what a kernel says: device: how: of which dtypes
+    for name, given in grid.rows():
+        what, dtype = _split(name)
+        final = run_passes(given)
+        for column in DEVICES:
+            found.setdefault(what, {}).setdefault(column, {}).setdefault(grid.how(column, name, final), set()).add(dtype)
+    parts = [
+        "\n## By device\n",
+        "Everything that a kernel can say, compiled for every device at every dtype that it takes:\n",
+        "- *yes*: at all of them.",
+        "- *loop*: the device has no such instruction, and a loop compares and swaps in its place; for the dtypes named, or all.",
+        "- anything else: why not.\n",
+        "float64 and float16 need a device that has them, as atomics of 64 bits do, and exchanges among lanes on OpenCL need sub-groups "
+        "of 32. A launch on a device that lacks what a kernel needs says so.\n",
+        "| | " + " | ".join(DEVICES.values()) + " |",
+        "|---|" + "---|" * len(DEVICES),
+    ]
+    return parts + [f"| `{what}` | " + " | ".join(_cell(cells[column]) for column in DEVICES) + " |" for what, cells in found.items()]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """What a row of the grid says, and its dtype, "" if it has none."""
+    words = name.split(" ")
+    dtype = next((word for word in words if word in DTYPES), "")
+    return " ".join(word for word in words if (word != dtype and word not in ("global", "shared", "local")) or words[-1] == "array"), dtype
+
+
+def _cell(found: dict[str, set[str]]) -> str:
+    loops = found.get("loop", set())
+    rest = set(found) - {"loop", "yes"}
+    if rest:
+        return "; ".join(sorted(rest))
+    others = found.get("yes", set()) - loops
+    if not loops:
+        return "yes"
+    return "loop" if not others else "loop: " + ", ".join(name for name in DTYPES if name in loops)
+
+
 def support_page() -> str:
     parts = [
         "# Support matrix\n",
@@ -427,6 +471,7 @@ def support_page() -> str:
 
         found = cells(how, lambda dtype, row=row: operation_kernel(row, dtype))  # type: ignore[misc]
         parts.append(f"| `{row.name}` | {row.arity} | " + " | ".join(found) + " |")
+    parts += _by_device()
     parts += ["\n## Atomics\n", "| Atomic | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
     for op in ATOMICS:
 

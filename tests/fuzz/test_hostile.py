@@ -15,8 +15,7 @@ import pytest
 
 import anygpu as ag
 from anygpu.errors import ArgumentError, CopyWarning, KernelIndexError, LaunchError, ReadOnlyError
-
-from ..conformance.harness import FILLER, MARGIN, clone
+from anygpu.testing.harness import FILLER, MARGIN, clone
 
 
 @ag.kernel

@@ -74,8 +74,12 @@ def test_disjoint_arrays_are_read_through_the_read_only_path():
 
 def test_integers_are_narrow_where_that_is_cheaper():
     assert "sext i64" not in code(saxpy, 2.0, X, X, X).text and "trunc i64 %v" not in code(saxpy, 2.0, X, X, X).text
-    assert "mad.lo.s32" in compile_device(code(saxpy, 2.0, X, X, X, architecture="sm_90"), "sm_90").decode()
-    assert "mad.lo.s32" not in compile_device(code(saxpy, 2.0, X, X, X, architecture="sm_90", small=False), "sm_90").decode()
+    small, large = (
+        compile_device(code(saxpy, 2.0, X, X, X, architecture="sm_90", bounds_check=False, small=small), "sm_90").decode()
+        for small in (True, False)
+    )
+    assert "mad.lo.s32" in small and "mul.wide.s32" in small
+    assert "mad.lo.s32" not in large and "mul.wide.s32" not in large
 
 
 def test_shared_memory_beyond_what_ptx_declares_comes_with_the_launch():

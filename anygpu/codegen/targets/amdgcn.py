@@ -84,7 +84,7 @@ def amdgcn(wave: int) -> Amdgcn:
             + [(op, d) for op in ("inc", "dec") for d in ("uint32", "uint64")]
             + [("add", "float32"), ("add", "float64")]
         ),
-        narrow=True, buffers=False, static_limit=64 * 1024, divergent_barriers=True, wave=wave,
+        narrow=True, buffers=False, static_limit=64 * 1024, divergent_barriers=True, unrolls=True, wave=wave,
     )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ class Nvptx(Target):
     def position(self, w: DeviceWriter, name: str, axis: int) -> str:
         return self._register(w, f"{_REGISTERS[name]}.{'xyz'[axis]}")
 
+    def extent(self, w: DeviceWriter, name: str, axis: int) -> str:
+        return self._register(w, f"{'ntid' if name == 'block' else 'nctaid'}.{'xyz'[axis]}")
+
     def _register(self, w: DeviceWriter, name: str) -> str:
         return w.emit(f"zext i32 {w.call('i32', f'llvm.nvvm.read.ptx.sreg.{name}', '', '')} to i64")
 
@@ -42,6 +45,11 @@ class Nvptx(Target):
     def shuffle(self, w: DeviceWriter, members: str, value: str, lane: str) -> str:
         args = f"i32 {members}, i32 {value}, i32 {lane}, i32 31"
         return w.call("i32", "llvm.nvvm.shfl.sync.idx.i32", args, "i32, i32, i32, i32")
+
+    def shuffle_by_step(self, w: DeviceWriter, members: str, form: str, value: str, step: int, width: int) -> str:
+        segment = (32 - width) << 8 | (0 if form == "up" else 31)
+        args = f"i32 {members}, i32 {value}, i32 {step}, i32 {segment}"
+        return w.call("i32", f"llvm.nvvm.shfl.sync.{form}.i32", args, "i32, i32, i32, i32")
 
     def match(self, w: DeviceWriter, members: str, bits: int, value: str) -> str | None:
         return w.call("i32", f"llvm.nvvm.match.any.sync.i{bits}", f"i32 {members}, i{bits} {value}", f"i32, i{bits}")
@@ -65,5 +73,6 @@ NVPTX = Nvptx(
         + [("inc", "uint32"), ("dec", "uint32")]
         + [(op, d) for op in ("add", "exch") for d in ("float32", "float64")]
     ),
-    narrow=True, buffers=False, static_limit=48 * 1024, divergent_barriers=True,
+    narrow=True, buffers=False, static_limit=48 * 1024, divergent_barriers=True, unrolls=True, shuffles_by_step=True,
+    positions_anywhere=True,
 )  # fmt: skip

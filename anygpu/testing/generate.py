@@ -10,10 +10,13 @@ written to the work-item's own place and read between two barriers, and barriers
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from anygpu.dtypes import DTYPES, DType, bool_, float32, float64, int64, promote, promote_weak
 
+T = TypeVar("T")
 INTEGERS = tuple(d for d in DTYPES.values() if d.is_integer)
 FLOATS = tuple(d for d in DTYPES.values() if d.is_float)
 REALS = (bool_, *INTEGERS, *FLOATS)
@@ -91,7 +94,7 @@ class Writer:
     budget: int = 0
     block: int = 32
 
-    def pick(self, items):
+    def pick(self, items: Sequence[T]) -> T:
         return items[self.random.randrange(len(items))]
 
     def chance(self, percent: int) -> bool:
@@ -137,8 +140,8 @@ class Writer:
             return Expression(f"({self.condition(depth - 1)})", bool_)
         if kind == 11 and self.helpers:
             name, dtype = self.pick(self.helpers)
-            a, b = (self.cast(self.value(depth - 1), dtype).text for _ in range(2))
-            return Expression(f"{name}({a}, {b})", dtype)
+            first, second = (self.cast(self.value(depth - 1), dtype).text for _ in range(2))
+            return Expression(f"{name}({first}, {second})", dtype)
         if kind == 12:
             return self.load(depth)
         return self.integer_expression(depth)
@@ -211,8 +214,8 @@ class Writer:
         if kind == 4:
             return f"not ({self.condition(depth - 1)})"
         if kind == 5:
-            a, b, c = (self.strong(depth - 1).text for _ in range(3))
-            return f"{a} {self.pick(('<', '<='))} {b} {self.pick(('<', '!='))} {c}"
+            x, y, z = (self.strong(depth - 1).text for _ in range(3))
+            return f"{x} {self.pick(('<', '<='))} {y} {self.pick(('<', '!='))} {z}"
         return f"{self.integer_expression(depth).text} % {self.pick((2, 3, 5))} == {self.pick((0, 1))}"
 
     def index(self, size: int, depth: int) -> str:

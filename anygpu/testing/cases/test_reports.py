@@ -8,8 +8,7 @@ import pytest
 import anygpu as ag
 from anygpu.dtypes import DTYPES
 from anygpu.errors import KernelAssertionError, KernelIndexError
-
-from .harness import BLOCKS, Grid, Range, check, special_values
+from anygpu.testing.harness import BLOCKS, Grid, Range, check, special_values
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)

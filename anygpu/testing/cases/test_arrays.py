@@ -11,8 +11,7 @@ from anygpu.errors import ArgumentError, KernelIndexError, ReadOnlyError
 from anygpu.frontend.atomics import atomic_operation, unsupported_reason
 from anygpu.frontend.context import KernelError
 from anygpu.ir.ops import ATOMICS
-
-from .harness import Grid, Range, assert_same, check, special_values
+from anygpu.testing.harness import Grid, Range, assert_same, check, special_values
 
 
 def copy_0(x, out):

@@ -18,8 +18,7 @@ from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower
 from anygpu.ir.kernel import operands, subexpressions, walk
 from anygpu.ir.ops import ATOMICS, OPERATIONS, is_expanded
-
-from .harness import Grid, check, special_values
+from anygpu.testing.harness import Grid, check, special_values
 
 Function = Callable[..., object]
 

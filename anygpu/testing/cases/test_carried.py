@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import anygpu as ag
-
-from .harness import Grid, check
+from anygpu.testing.harness import Grid, check
 
 
 def test_a_variable_read_before_its_assignment_keeps_its_value_in_waiting_lanes():

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import anygpu as ag
-
-from .harness import BLOCKS, Grid, Range, check
+from anygpu.testing.harness import BLOCKS, Grid, Range, check
 
 N = 300
 

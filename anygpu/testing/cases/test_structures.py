@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import anygpu as ag
-
-from .harness import Grid, check
+from anygpu.testing.harness import Grid, check
 
 # ------------------------------------------------------------------------------------------------------------------ tables of tuples
 

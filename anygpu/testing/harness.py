@@ -26,7 +26,7 @@ from anygpu.errors import KernelAssertionError, KernelIndexError
 from anygpu.ir.interp import interpret
 from anygpu.ir.interp_launch import Failure
 
-# Runs a kernel in place of the CPU device: set by the ``executor`` fixture of the tests' conftest.
+# Runs a kernel in place of the CPU device: set by the ``executor`` fixture of ``plugin``.
 EXECUTOR: Callable[[ag.Kernel, Launcher, Sequence[object]], tuple[list[str], Exception | Failure | None] | None] | None = None
 
 MARGIN = 192
@@ -102,7 +102,7 @@ def duplicate(value: object, buffers: list[np.ndarray]) -> object:
         return copy
     if isinstance(value, tuple):
         items = [duplicate(item, buffers) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        return value._make(items) if hasattr(value, "_make") else tuple(items)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return type(value)(**{f.name: duplicate(getattr(value, f.name), buffers) for f in dataclasses.fields(value)})
     return value
@@ -262,7 +262,7 @@ def special_values(dtype: np.dtype) -> np.ndarray:
         made = np.empty(len(part), dtype)
         made.real, made.imag = part, other
         return made
-    edges = [
+    floats: list[float] = [
         0.0,
         -0.0,
         1.0,
@@ -287,14 +287,14 @@ def special_values(dtype: np.dtype) -> np.ndarray:
         np.nan,
     ]
     if name in ("float32", "float64", "bfloat16"):
-        edges += [2147483648.0, -2147483649.0, 4294967296.0, 9.3e18, 1.9e19, -1e19, 3e38, 1e-38, 1e-40, 16777217.0]
+        floats += [2147483648.0, -2147483649.0, 4294967296.0, 9.3e18, 1.9e19, -1e19, 3e38, 1e-38, 1e-40, 16777217.0]
     if name == "float64":
-        edges += [1e300, -1e300, 5e-324, 2.0**53 + 2, 2.0**63, -(2.0**63), 2.0**64]
+        floats += [1e300, -1e300, 5e-324, 2.0**53 + 2, 2.0**63, -(2.0**63), 2.0**64]
     if name == "float16":
-        edges += [6e-8, 6e-5, 2049.0]
-    edges += [float(x) for x in random.normal(size=8)]
+        floats += [6e-8, 6e-5, 2049.0]
+    floats += [float(x) for x in random.normal(size=8)]
     with np.errstate(over="ignore"):
-        return np.array(edges, np.float64).astype(np.float32 if name != "float64" else np.float64).astype(dtype)
+        return np.array(floats, np.float64).astype(np.float32 if name != "float64" else np.float64).astype(dtype)
 
 
 def pairs(a: np.dtype, b: np.dtype) -> tuple[np.ndarray, np.ndarray]:

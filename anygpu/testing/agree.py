@@ -1,6 +1,6 @@
 """Run generated kernels on the CPU device and on the interpreter. As a script: many, from consecutive seeds.
 
-    python -m tests.fuzz.agree --count 5000 --launches 4
+    python -m anygpu.testing.agree --count 5000 --launches 4
 
 prints each case on which they differ, and a summary.
 """
@@ -14,26 +14,26 @@ import random
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 import numpy as np
 
 import anygpu as ag
 from anygpu.dtypes import DType, bool_
 from anygpu.errors import CompileError
-
-from ..conformance.harness import Grid, Range, check, special_values
-from .generate import Case, generate
+from anygpu.testing.generate import Case, generate
+from anygpu.testing.harness import Grid, Range, check, special_values
 
 _files = itertools.count()
 
 
-def load(text: str) -> object:
+def load(text: str) -> Callable[..., object]:
     """The function ``kernel`` of a module of this text, whose source can be read back."""
     name = f"<fuzz-{next(_files)}>.py"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     space: dict[str, object] = {"__name__": "fuzz"}
     exec(compile(text, name, "exec"), space)
-    return space["kernel"]
+    return space["kernel"]  # type: ignore[return-value]
 
 
 def values_of(dtype: DType, size: int, source: np.random.Generator) -> np.ndarray:
@@ -49,7 +49,7 @@ def values_of(dtype: DType, size: int, source: np.random.Generator) -> np.ndarra
 
 def run(case: Case, launches: int = 1) -> None:
     """Fails unless both agree on every one of ``launches`` sets of values; each second launch has a grid of its own."""
-    kernel = ag.kernel(load(case.text), bounds_check=case.checked)
+    kernel = ag.kernel(bounds_check=case.checked)(load(case.text))
     for number in range(launches):
         source = np.random.default_rng(case.seed + number)
         args: list[object] = [values_of(a.dtype, a.size, source) for a in case.arguments]

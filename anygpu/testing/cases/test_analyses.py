@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import anygpu as ag
-from tests.conformance.harness import Grid, check
+from anygpu.testing.harness import Grid, check
 
 BLOCKS = ((64,), (45,), (7,), (96,), (16, 4))
 

@@ -8,8 +8,7 @@ import pytest
 import anygpu as ag
 from anygpu.dtypes import DTYPES
 from anygpu.ir.ops import saturating_cast
-
-from .harness import Grid, Range, assert_same, check, special_values
+from anygpu.testing.harness import Grid, Range, assert_same, check, special_values
 
 NAMES = list(DTYPES)
 

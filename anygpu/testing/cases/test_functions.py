@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import anygpu as ag
-
-from .harness import Grid, Range, assert_same, check
+from anygpu.testing.harness import Grid, Range, assert_same, check
 
 
 @ag.func

@@ -10,8 +10,7 @@ import pytest
 
 import anygpu as ag
 from anygpu.dtypes import DTYPES, DType, bool_, float64, int64, promote, promote_weak
-
-from .harness import Grid, Range, assert_same, check, pairs, special_values
+from anygpu.testing.harness import Grid, Range, assert_same, check, pairs, special_values
 
 NAMES = list(DTYPES)
 REAL = [n for n in NAMES if not DTYPES[n].is_complex]

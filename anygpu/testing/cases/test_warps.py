@@ -7,8 +7,7 @@ import pytest
 
 import anygpu as ag
 from anygpu.dtypes import DTYPES
-
-from .harness import BLOCKS, Grid, Range, check, special_values
+from anygpu.testing.harness import BLOCKS, Grid, Range, check, special_values
 
 FULL = 0xFFFFFFFF
 

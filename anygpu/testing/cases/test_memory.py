@@ -8,8 +8,7 @@ import pytest
 import anygpu as ag
 from anygpu.dtypes import DTYPES
 from anygpu.ir.ops import ATOMICS
-
-from .harness import Grid, Range, check, special_values
+from anygpu.testing.harness import Grid, Range, check, special_values
 
 BLOCKS = (32, 256, (16, 16), 7, (3, 5, 2), 100, 1)
 

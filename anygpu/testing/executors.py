@@ -1,14 +1,13 @@
 """Ways to run or at least to compile a kernel for a device other than the CPU, for the conformance suite's ``check``.
 
-``OpenCl`` launches on the OpenCL device, through the engine and the runtime. ``Ptx`` and ``Gcn`` have no device: what ``ptxas``
-accepts and what links is as far as they go.
+``OnDevice`` launches, through the engine and the runtime. ``Ptx`` and ``Gcn`` have no device: what ``ptxas`` accepts and what links is as
+far as they go.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
 import subprocess
 import sysconfig
@@ -20,11 +19,12 @@ from pathlib import Path
 import pytest
 
 import anygpu as ag
-from anygpu.codegen.device import DeviceCode, DeviceOptions
+from anygpu.codegen.device import DeviceCode
 from anygpu.codegen.offline import compile_device, link, linker, recipe
 from anygpu.codegen.simt import emit_device
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower, run_passes
+from anygpu.engine.device_variant import device_options
 from anygpu.engine.launch import Launcher
 from anygpu.errors import CompileError, KernelAssertionError, KernelIndexError
 from anygpu.ir.kernel import Kernel
@@ -54,7 +54,8 @@ def prepare(kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> La
 
 
 def emit(launch: Launch, architecture: str) -> DeviceCode:
-    return emit_device(launch.kernel, recipe(architecture).target, DeviceOptions(launch.small, launch.checks))
+    assumed = device_options(launch.launcher.kernel, launch.launcher, launch.small, launch.checks)
+    return emit_device(launch.kernel, recipe(architecture).target, assumed)
 
 
 # ------------------------------------------------------------------------------------------------------------------- compiled only
@@ -110,21 +111,25 @@ class Gcn:
             assert link(compile_device(emit(launch, architecture), architecture)).startswith(b"\x7fELF")
 
 
-# -------------------------------------------------------------------------------------------------------------------------- OpenCL
+# ------------------------------------------------------------------------------------------------------------------------- devices
 
 
-class OpenCl:
-    """SPIR-V, executed as a user executes it."""
+@dataclass
+class OnDevice:
+    """A device that is here, used as a user uses it."""
+
+    name: str
 
     def missing(self) -> str | None:
-        if importlib.util.find_spec("pyopencl") is None:
-            return "pyopencl is not installed"
-        return ag.problems().get("opencl") if not any(d.name == "opencl:0" for d in ag.devices()) else None
+        if any(device.name == self.name for device in ag.devices()):
+            return None
+        api = self.name.partition(":")[0]
+        return ag.problems().get(api) or f"there is no {self.name}"
 
     def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> tuple[list[str], Exception | None]:
         text = io.StringIO()
         error: Exception | None = None
-        with ag.Device("opencl:0"), contextlib.redirect_stdout(text):
+        with ag.Device(self.name), contextlib.redirect_stdout(text):
             try:
                 launcher(*args)
             except (KernelIndexError, KernelAssertionError) as found:
@@ -134,8 +139,10 @@ class OpenCl:
         return text.getvalue().splitlines(), error
 
 
-EXECUTORS = {
-    "spirv": OpenCl(),
+Executor = OnDevice | Ptx | Gcn
+
+EXECUTORS: dict[str, Executor] = {
+    "spirv": OnDevice("opencl:0"),
     "ptx": Ptx(("sm_90",)),
     "ptx-all": Ptx(("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")),
     "gcn": Gcn(("gfx942",)),
@@ -143,9 +150,9 @@ EXECUTORS = {
 }
 
 
-def require(name: str):
-    """An executor; skips the test where its tools are missing."""
-    executor = EXECUTORS[name]
+def require(name: str) -> Executor:
+    """The executor of a name in ``EXECUTORS``, or of a device's; skips the test where its tools are missing."""
+    executor = EXECUTORS.get(name) or OnDevice(name)
     if (reason := executor.missing()) is not None:
         pytest.skip(reason)
     return executor

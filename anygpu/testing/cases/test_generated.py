@@ -10,12 +10,12 @@ import pytest
 from hypothesis import strategies as st
 
 import anygpu as ag
+from anygpu.testing.agree import run
+from anygpu.testing.generate import generate
+from anygpu.testing.harness import Grid, check
 
-from ..conformance.harness import Grid, check
-from .agree import run
-from .generate import generate
 
-
+@pytest.mark.everywhere
 @hypothesis.settings(max_examples=60, suppress_health_check=list(hypothesis.HealthCheck), print_blob=True)
 @hypothesis.given(st.randoms(use_true_random=False))
 def test_generated_kernels(source: random.Random) -> None:
