@@ -111,7 +111,7 @@ def _summary(manifest: Manifest, folder: Path) -> Iterator[str]:
     yield f"  {(folder / MANIFEST).stat().st_size:>9,} bytes  {MANIFEST}"
     unlinked = [entry.target for entry in manifest.libraries if entry.shared is None]
     if unlinked:
-        yield f"no shared library for {', '.join(unlinked)}, since there is no linker: link the object files, or {LINKER_CHOICES}"
+        yield f"no shared library for {', '.join(unlinked)}, since no linker here makes one: link the object files, or {LINKER_CHOICES}"
 
 
 __all__ = ["Order", "compile_kernels"]

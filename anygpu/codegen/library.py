@@ -79,7 +79,9 @@ _CALLED = {
 
 
 def link_shared(image: bytes, cpu: HostCpu, name: str) -> bytes | None:
-    """An object file as a shared library of that file name; None if there is no linker. Raises ``InternalError`` if the linker fails."""
+    """An object file as a shared library of that file name; None if there is no linker, or the one at hand lacks a compiler's own library
+    that the code needs (float16 on processors without it). Raises ``InternalError`` if a C compiler fails.
+    """
     command = shared_linker(cpu)
     if command is None:
         return None
@@ -95,7 +97,12 @@ def link_shared(image: bytes, cpu: HostCpu, name: str) -> bytes | None:
             libraries = ["-z", "defs", "-L", place, "-lm", "-lc"]
         if "linux" in cpu.triple:
             command += ["-soname", name] if lld else [f"-Wl,-soname,{name}"]
-        _run([*command, "-o", str(result), str(source), *libraries])
+        try:
+            _run([*command, "-o", str(result), str(source), *libraries])
+        except InternalError as error:
+            if lld and "undefined symbol" in str(error):
+                return None
+            raise
         return result.read_bytes()
 
 

@@ -61,6 +61,7 @@ SUFFIX = {"ptx": "ptx", "codeobject": "hsaco", "spirv": "spv"}
 MOST_RANGE_AXES = 3
 # What divides the block's x extent, and its arrangement: the first that suits a block is the fastest code for it.
 _ARRANGEMENTS = (("aligned", 32), ("aligned", 16), ("aligned", 8), ("line", 1), ("general", 1))
+_LARGE_ARRANGEMENTS = (("aligned", 32), ("general", 1))  # large arrays come in blocks of plain shapes
 _GPU = re.compile(r"sm_\d{2,3}[af]?|gfx[0-9a-f]{3,4}|spirv")
 
 
@@ -259,8 +260,9 @@ def _compile_cpu(name: str, units: Sequence[_Unit], target: str, launches: Launc
     if shared is not None:
         files[shared_name] = shared
     machine = platform.machine() if native else "aarch64" if target == "aarch64" else "x86_64"
+    linked = None if shared is None else shared_name
     return LibraryEntry(
-        target, object_name, None if shared is None else shared_name, machine, sys.platform if native else "linux", machine_fingerprint() if native else "", PREFIX,
+        target, object_name, linked, machine, sys.platform if native else "linux", machine_fingerprint() if native else "", PREFIX,
         SUPPORT_TABLE, () if windows else POOL, ("launch",), TYPE_OFFSET,
     )  # fmt: skip
 
@@ -303,7 +305,8 @@ def _cpu_launches(kernel: Kernel, launches: Launches, axes: int, small: bool, ch
         launcher = kernel[1, launches.block]
         block = launches.block if kernel._has_barriers else None
         return [Options(checks, kernel.fastmath, 0, launcher.arrangement, launcher.multiple, small, block)]
-    return [Options(checks, kernel.fastmath, 0, arrangement, multiple, small) for arrangement, multiple in _ARRANGEMENTS]
+    arrangements = _ARRANGEMENTS if small else _LARGE_ARRANGEMENTS
+    return [Options(checks, kernel.fastmath, 0, arrangement, multiple, small) for arrangement, multiple in arrangements]
 
 
 # --------------------------------------------------------------------------------------------------------------------------- GPUs

@@ -38,7 +38,7 @@ from anygpu.engine.manifest import (
 )  # fmt: skip
 from anygpu.errors import ArgumentError, LaunchError, LoadError, ReadOnlyError
 from anygpu.runtime.cpu import CpuKernel
-from anygpu.runtime.loader import Program
+from anygpu.runtime.loader import Program, load_directly
 from anygpu.runtime.loader import load as load_object
 from anygpu.runtime.processor import usable_targets
 
@@ -148,18 +148,20 @@ def _runs_here(entry: LibraryEntry) -> bool:
 def _program(folder: _Folder, entry: LibraryEntry) -> Program:
     """The library in memory: its object where the small linker takes that, else the shared library, else by way of LLVM."""
     image = checked(folder.place, folder.manifest, entry.object)
+    found = load_directly(image)
+    if found is not None:
+        return found
+    if entry.shared is not None:
+        checked(folder.place, folder.manifest, entry.shared)
+        return _Shared(ctypes.CDLL(str((folder.place / entry.shared).resolve())))
     variants = [variant for kernel in folder.manifest.kernels for overload in kernel.overloads for variant in overload.cpu]
     exports = [name for v in variants if v.target == entry.target for name in (v.run, v.arena) if name is not None]
     exports += [entry.prefix + name for name in (*entry.support, *entry.pool, *entry.quick)]
-    if entry.shared is None or (sys.platform.startswith("linux") and platform.machine() == "x86_64"):
-        try:
-            return load_object(image, tuple(exports))
-        except ImportError as error:
-            if entry.shared is None:
-                advice = "put a linker on the path when compiling, so that there is a shared library"
-                raise LoadError(f"{folder.place / entry.object} needs llvmlite to be loaded here\n  hint: {advice}") from error
-    checked(folder.place, folder.manifest, entry.shared)
-    return _Shared(ctypes.CDLL(str((folder.place / entry.shared).resolve())))
+    try:
+        return load_object(image, tuple(exports))
+    except (ImportError, RuntimeError) as error:
+        hint = "compile where there is a linker: the folder then holds a shared library too"
+        raise LoadError(f"{folder.place / entry.object} cannot be loaded here: {error}\n  hint: {hint}") from error
 
 
 @dataclass(frozen=True)

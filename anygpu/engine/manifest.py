@@ -208,7 +208,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise LoadError(f"{path} has format {given}, and this anygpu reads format {FORMAT}\n  hint: {advice}")
     try:
         manifest = from_json(Manifest, data)
-        for name in (*manifest.files, *(entry.object for entry in manifest.libraries)):
+        named = [name for entry in manifest.libraries for name in (entry.object, entry.shared) if name is not None]
+        for name in (*manifest.files, *named):
             if Path(name).name != name:
                 raise Malformed(f"{name!r} is not the name of a file in the folder")
         for entry in manifest.kernels:
