@@ -28,7 +28,7 @@ from anygpu.engine.launch import Kernel, func, kernel
 from anygpu.engine.sanitize import SanitizerError, sanitize
 from anygpu.errors import (
     AnyGPUError, AnyGPUWarning, ArgumentError, CacheWarning, CompileError, CopyWarning, KernelAssertionError, KernelIndexError, LaunchError,
-    ReadOnlyError,
+    LoadError, ReadOnlyError,
 )  # fmt: skip
 from anygpu.frontend.vocabulary import (
     exp10,
@@ -40,6 +40,7 @@ from anygpu.frontend.vocabulary import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from anygpu.engine.loaded import LoadedKernel, LoadedModule, load
     from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
     from anygpu.runtime.arguments import LocalMemory
     from anygpu.runtime.base import Parameter
@@ -52,6 +53,7 @@ __version__ = "0.1.0"
 
 # Names whose modules are imported at their first use: a program with kernels for the CPU alone starts without them.
 _LAZY = {
+    "anygpu.engine.loaded": ("LoadedKernel", "LoadedModule", "load"),
     "anygpu.engine.devices": ("Device", "current_device", "devices", "problems", "set_default_device", "synchronize"),
     "anygpu.runtime.arguments": ("LocalMemory",),
     "anygpu.runtime.base": ("Parameter",),
@@ -79,6 +81,9 @@ __all__ = [
     "KernelIndexError",
     "LaunchConfig",
     "LaunchError",
+    "LoadError",
+    "LoadedKernel",
+    "LoadedModule",
     "LocalMemory",
     "MemoryPool",
     "ObjectCode",
@@ -128,6 +133,7 @@ __all__ = [
     "laneid",
     "lanemask_lt",
     "launch",
+    "load",
     "local",
     "match_all_sync",
     "match_any_sync",
@@ -173,7 +179,8 @@ def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
     if module is None:
         return _array_function(name)
-    importlib.import_module("anygpu.engine.devices")  # the CPU is a device before any other is asked for
+    if module != "anygpu.engine.loaded":
+        importlib.import_module("anygpu.engine.devices")  # the CPU is a device before any other is asked for
     found = getattr(importlib.import_module(module), name)
     globals()[name] = found
     return found

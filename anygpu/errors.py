@@ -96,6 +96,10 @@ class LaunchError(AnyGPUError, ValueError):
     """A grid, block or range that cannot be launched."""
 
 
+class LoadError(AnyGPUError, ValueError):
+    """A folder of compiled kernels that cannot be used: files are missing or changed, or it is for other machines."""
+
+
 class KernelIndexError(AnyGPUError, IndexError):
     """An access out of bounds inside a kernel. Nothing was written out of bounds; the other work-items ran to their end."""
 

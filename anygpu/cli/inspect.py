@@ -60,16 +60,9 @@ def stage_text(request: Request) -> str:
         raise SignatureError("--forall is a launch of its own: leave --grid and --block out")
     kernel = find(request.target)
     function = kernel.__wrapped__
-    signature = request.signature if request.signature is not None else annotated(function)
-    count = function.__code__.co_argcount + function.__code__.co_kwonlyargcount
     command = f'anygpu inspect {request.target} --signature "{example(function)}"'
-    if signature is None:
-        raise SignatureError(f"{function.__name__} takes arguments of many types: name the types of its {count}, for example\n  {command}")
-    arguments = arguments_of(signature)
-    if len(arguments) != count:
-        given = "1 type" if len(arguments) == 1 else f"{len(arguments)} types"
-        wanted = f"{count} arguments ({', '.join(function.__code__.co_varnames[:count])})"
-        raise SignatureError(f"{function.__name__} takes {wanted}, and the signature has {given}; for example\n  {command}")
+    signature = request.signature if request.signature is not None else annotated(function)
+    arguments = arguments_for(function, signature, command)
     launch = {"grid": request.grid or 1, "block": request.block or 256, "forall": request.forall}
     try:
         return kernel.inspect(*arguments, stage=request.stage, target=request.architecture, **launch)
@@ -79,12 +72,38 @@ def stage_text(request: Request) -> str:
         raise SignatureError(str(error)) from error
 
 
+def arguments_for(function: FunctionType, signature: str | None, command: str) -> list[object]:
+    """A small argument of each type in a function's signature; ``command`` is an example of what to write. Raises ``SignatureError``."""
+    count = function.__code__.co_argcount + function.__code__.co_kwonlyargcount
+    if signature is None:
+        raise SignatureError(f"{function.__name__} takes arguments of many types: name the types of its {count}, for example\n  {command}")
+    arguments = arguments_of(signature, function.__globals__)
+    if len(arguments) != count:
+        given = "1 type" if len(arguments) == 1 else f"{len(arguments)} types"
+        wanted = f"{count} arguments ({', '.join(function.__code__.co_varnames[:count])})"
+        raise SignatureError(f"{function.__name__} takes {wanted}, and the signature has {given}; for example\n  {command}")
+    return arguments
+
+
 def find(target: str) -> Kernel:
     """The kernel that ``file.py:kernel`` or ``module:kernel`` names; a plain function is made one. Imports the file or module."""
     place, colon, name = target.rpartition(":")
     if not colon or not name.replace(".", "").isidentifier():
         place, name = target, ""
-    module = _import(place)
+    return _kernel_in(import_place(place), place, name)
+
+
+def find_all(target: str) -> list[Kernel]:
+    """The kernels of ``file.py:one,two``; without names, all that the file defines. Imports the file or module once."""
+    place, colon, names = target.rpartition(":")
+    if not colon or not names.replace(".", "").replace(",", "").replace(" ", "").isidentifier():
+        place, names = target, ""
+    module = import_place(place)
+    wanted = [name.strip() for name in names.split(",") if name.strip()] or list(_kernels(module))
+    return [_kernel_in(module, place, name) for name in wanted or [""]]
+
+
+def _kernel_in(module: ModuleType, place: str, name: str) -> Kernel:
     if not name:
         raise KernelNotFound(f"which kernel? {_offer(module, place)}")
     found: object = module
@@ -112,7 +131,7 @@ def _kernels(module: ModuleType) -> Iterator[str]:
             yield name
 
 
-def _import(place: str) -> ModuleType:
+def import_place(place: str) -> ModuleType:
     """A file by its path, as ``python file.py`` would find its neighbours; anything else by its dotted name."""
     path = Path(place)
     if not place.endswith(".py") and not path.is_file():

@@ -59,6 +59,14 @@ def _run(chosen: argparse.Namespace) -> int:
 
             request = Request(chosen.kernel, chosen.stage, chosen.signature, chosen.forall, chosen.grid, chosen.block, chosen.target)
             inspect(Console(), request)
+        case "compile":
+            from anygpu.cli.compile import Order, compile_kernels
+
+            order = Order(
+                chosen.kernels, tuple(chosen.signature), chosen.target, chosen.out, chosen.name, chosen.forall, chosen.block,
+                chosen.bounds_check,
+            )  # fmt: skip
+            compile_kernels(Console(), order)
         case "run":
             from anygpu.cli.run import run
 
@@ -103,6 +111,28 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--forall", type=_extents, metavar="N[,N...]", help="compile for a range launch over this shape")
     inspect.add_argument("--grid", type=_extents, metavar="N[,N[,N]]", help="compile for a launch with this grid (default: 1)")
     inspect.add_argument("--block", type=_extents, metavar="N[,N[,N]]", help="and this block (default: 256)")
+
+    ahead = commands.add_parser(
+        "compile", help="kernels ahead of time, for machines that need not be here",
+        description="Compiles kernels of a file into a folder: code for each target, a C header, and a manifest from which ag.load "
+        "launches them without a compiler.",
+        epilog="Targets: sm_90 and the like (PTX), gfx942 and the like (code objects), spirv, and the CPUs x86-64, x86-64-v2, x86-64-v3, "
+        "x86-64-v4, aarch64 (for Linux) and native (this machine). A CPU target gives an object file, and a shared library where a "
+        "linker is at hand: the ziglang package's, cc or ld.lld. Signatures are those of anygpu inspect; (f32, i32) is a tuple, and a "
+        "NamedTuple or dataclass of the file is named.",
+    )  # fmt: skip
+    what = "a file, or a module's dotted name, and kernels in it (default: all)"
+    ahead.add_argument("kernels", metavar="FILE.py:KERNEL[,KERNEL...]", help=what)
+    ahead.add_argument(
+        "--signature", action="append", default=[], metavar="[KERNEL:] TYPES",
+        help='types of the arguments, such as "f32, f32[:], f32[:]", for all kernels or the one named in front; may be repeated',
+    )  # fmt: skip
+    ahead.add_argument("--target", required=True, metavar="LIST", help="what to compile for, such as sm_90,gfx942,spirv,x86-64-v4")
+    ahead.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    ahead.add_argument("--name", help="of the library, its header and its files (default: the file's)")
+    ahead.add_argument("--forall", type=_extents, metavar="N[,N...]", help="for range launches alone, of as many axes as this shape has")
+    ahead.add_argument("--block", type=_extents, metavar="N[,N[,N]]", help="for grids of this block alone; the code is then better")
+    ahead.add_argument("--no-bounds-check", dest="bounds_check", action="store_const", const=False, help="leave the checks of accesses out")
 
     run = commands.add_parser(
         "run", help="a script, on a device of your choice",

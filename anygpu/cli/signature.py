@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import inspect
 import re
-from collections.abc import Iterator
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 
 import numpy as np
@@ -25,8 +29,10 @@ class SignatureError(AnyGPUError, ValueError):
     """A signature that cannot be read, or a kernel that needs one. The text shows what to write."""
 
 
-def arguments_of(signature: str) -> list[object]:
-    """A small argument of each type in ``signature``: arrays of zeros with 4 elements an axis, and ones.
+def arguments_of(signature: str, names: Mapping[str, object] | None = None) -> list[object]:
+    """A small argument of each type in ``signature``: arrays of zeros with 4 elements an axis, ones, and tuples of these.
+
+    ``names`` holds the classes (NamedTuples and dataclasses) that a signature may name, as a module's globals do.
 
     Raises:
         SignatureError: A type is not one; the text names it.
@@ -35,12 +41,18 @@ def arguments_of(signature: str) -> list[object]:
         >>> [getattr(a, "shape", a) for a in arguments_of("int, f32[:, :]")]
         [1, (4, 4)]
     """
-    return [argument_of(part) for part in _split(signature)]
+    return [argument_of(part, names) for part in _split(signature)]
 
 
-def argument_of(text: str) -> object:
+def argument_of(text: str, names: Mapping[str, object] | None = None) -> object:
     """A small argument of one type."""
-    match = _TYPE.fullmatch(text.strip())
+    text = text.strip()
+    if text.startswith("(") and text.endswith(")"):
+        return tuple(argument_of(part, names) for part in _split(text[1:-1]) if part.strip())
+    structure = (names or {}).get(text)
+    if isinstance(structure, type) and text not in NAMES and text not in PYTHON:
+        return _structure(structure, names)
+    match = _TYPE.fullmatch(text)
     if match is None:
         raise SignatureError(f"{text.strip()!r} is not a type: write f32 for a scalar, f32[:] or f32[:, :] for arrays")
     name, axes, words = match["name"], match["axes"], match["words"].split()
@@ -51,6 +63,32 @@ def argument_of(text: str) -> object:
             return PYTHON[name]
         return _dtype(name).numpy.type(1)
     return _array(_dtype(name), axes, words, text.strip())
+
+
+def _structure(cls: type, names: Mapping[str, object] | None) -> object:
+    """A NamedTuple or dataclass whose fields are of the types that their annotations spell."""
+    if not (issubclass(cls, tuple) and hasattr(cls, "_fields")) and not dataclasses.is_dataclass(cls):
+        raise SignatureError(f"{cls.__name__!r} is no type of an argument: structures are NamedTuples and dataclasses")
+    annotations = inspect.get_annotations(cls)
+    fields = [f.name for f in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else list(getattr(cls, "_fields", ()))
+    missing = [name for name in fields if name not in annotations]
+    if missing:
+        raise SignatureError(f"{cls.__name__!r}: its field {missing[0]!r} has no annotation that would say its type")
+    inner = {**vars(sys.modules.get(cls.__module__, sys)), **(names or {})}
+    make: Callable[..., object] = cls
+    return make(*[argument_of(_spelled(annotations[name]), inner) for name in fields])
+
+
+def _spelled(annotation: object) -> str:
+    """A type as a signature spells it."""
+    match annotation:
+        case str():
+            return annotation.strip().strip("\"'")
+        case typing.ForwardRef():
+            return annotation.__forward_arg__.strip().strip("\"'")
+        case type():
+            return annotation.__name__
+    return str(annotation)
 
 
 def _dtype(name: str) -> DType:
@@ -81,7 +119,7 @@ def _split(signature: str) -> Iterator[str]:
     """The types between the commas outside brackets."""
     depth, start = 0, 0
     for position, character in enumerate(signature):
-        depth += (character == "[") - (character == "]")
+        depth += (character in "[(") - (character in "])")
         if character == "," and depth == 0:
             yield signature[start:position]
             start = position + 1
@@ -96,15 +134,9 @@ def annotated(function: FunctionType) -> str | None:
     found = []
     for name in names:
         given = function.__annotations__.get(name)
-        match given:
-            case None:
-                return None
-            case str():
-                found.append(given.strip().strip("\"'"))
-            case type():
-                found.append(given.__name__)
-            case _:
-                found.append(str(given))
+        if given is None:
+            return None
+        found.append(_spelled(given))
     return ", ".join(found)
 
 

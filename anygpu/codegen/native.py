@@ -1,8 +1,9 @@
-"""LLVM IR text to object code for this machine's CPU."""
+"""LLVM IR text to object code for CPUs: this machine's, or another."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anygpu.errors import InternalError
@@ -43,11 +44,15 @@ _LARGE = 1_500_000
 
 
 @functools.cache
-def _initialize() -> None:
+def _initialize(native: bool) -> None:
     import llvmlite.binding as llvm
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    if native:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    else:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
 
 
 def compile_to_object(text: str, cpu: HostCpu, stages: dict[str, str] | None = None) -> bytes:
@@ -55,10 +60,15 @@ def compile_to_object(text: str, cpu: HostCpu, stages: dict[str, str] | None = N
 
     The module is verified first: passes on an invalid one would crash the process.
     """
+    return compile_modules([text], cpu, stages)
+
+
+def compile_modules(texts: Sequence[str], cpu: HostCpu, stages: dict[str, str] | None = None) -> bytes:
+    """Object code of several LLVM modules, which see each other's functions, as one."""
     import llvmlite.binding as llvm
 
-    _initialize()
-    effort = 2 if len(text) < _LARGE else 0
+    _initialize(cpu.triple == llvm.get_process_triple())
+    effort = 2 if max(map(len, texts)) < _LARGE else 0
 
     def machine() -> llvm.TargetMachine:
         return llvm.Target.from_triple(cpu.triple).create_target_machine(
@@ -66,7 +76,9 @@ def compile_to_object(text: str, cpu: HostCpu, stages: dict[str, str] | None = N
         )
 
     try:
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(texts[0])
+        for text in texts[1:]:
+            module.link_in(llvm.parse_assembly(text))
         module.verify()
     except RuntimeError as error:
         raise InternalError(f"the generated LLVM IR is not valid: {error}") from error

@@ -22,6 +22,8 @@ from anygpu.runtime.cpu import CpuKernel, Pool
 from anygpu.runtime.loader import Program, load
 
 if TYPE_CHECKING:
+    from anygpu.codegen.native import HostCpu
+    from anygpu.codegen.targets.cpu import CpuCode, CpuOptions
     from anygpu.dtypes import DType
     from anygpu.errors import Site
     from anygpu.frontend.signature import Type
@@ -139,6 +141,53 @@ def _is_light(kernel: Kernel) -> bool:
     return len(values) <= (4 if any(isinstance(s, For | While) for s in walk(kernel.body)) else 8)
 
 
+def emit_variant(final: Kernel, options: Options, cpu: HostCpu) -> CpuCode:
+    """LLVM IR of a variant for a processor. ``final`` has been through every pass."""
+    from anygpu.codegen.targets.cpu import emit_cpu
+
+    return emit_cpu(final, cpu_options(final, options, cpu), cpu.triple)
+
+
+def cpu_options(final: Kernel, options: Options, cpu: HostCpu) -> CpuOptions:
+    """What the code of a variant for a processor assumes of its launches: variants with the same are the same."""
+    from anygpu.codegen.targets.cpu import CpuOptions
+
+    width = _strip_width(final, options, cpu.vector_bits)
+    arrangement = options.arrangement
+    if width == 1:
+        arrangement = "aligned"  # every block is made of whole strips of one
+    elif arrangement == "aligned" and options.multiple % width:
+        arrangement = "general"  # warp operations in a block whose x extent is no multiple of a warp
+    return CpuOptions(width, arrangement, options.small, options.bounds_check, cpu.mask_bits, options.block)  # type: ignore[arg-type]
+
+
+def artifact_of(source: Kernel, final: Kernel, code: CpuCode, image: bytes) -> Artifact:
+    """What launches and reports need of a variant's code, with its object code."""
+    from anygpu.ir.kernel import For, Print, While, walk
+
+    prints = any(isinstance(s, Print) for s in walk(source.body))
+    loops = any(isinstance(s, For | While) for s in walk(source.body))
+    declared, dynamic = declared_arrays(source)
+    sites, parameters = with_unsigned(code.sites, source), parameters_of(source, final)
+    return Artifact(image, sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, dynamic, prints, loops)
+
+
+def parameters_of(source: Kernel, final: Kernel) -> tuple[tuple[str, str, int, bool], ...]:
+    """Each parameter of the code, those of a range included: name, "array" or a dtype, rank, whether the kernel writes it."""
+    from anygpu.ir.kernel import Array, Atomic, Store, walk
+
+    written = {s.array for s in walk(source.body) if isinstance(s, Store | Atomic)}
+    return tuple(
+        (p.name, "array", p.ndim, p.name in written) if isinstance(p, Array) else (p.name, p.dtype.name, 0, False) for p in final.params
+    )
+
+
+def declared_arrays(source: Kernel) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """The shapes of the arrays that a kernel declares, and the bytes of an element of those in dynamic shared memory."""
+    declared = {a.name: a.shape for a in source.declared if a.shape is not None and a.shape != (0,)}
+    return declared, {a.name: a.itemsize for a in source.declared if a.shape == (0,)}
+
+
 @exclusive
 def compile_artifact(function: FunctionType, types: Sequence[Type], options: Options, stages: dict[str, str] | None = None) -> Artifact:
     """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
@@ -148,8 +197,6 @@ def compile_artifact(function: FunctionType, types: Sequence[Type], options: Opt
 def compile_ir(kernel: Kernel, options: Options, stages: dict[str, str] | None = None) -> Artifact:
     """Compile verified KERNEL IR for this machine's CPU."""
     from anygpu.codegen.native import compile_to_object, host_cpu
-    from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
-    from anygpu.ir.kernel import Array, Atomic, For, Print, Store, While, walk
     from anygpu.ir.text import print_kernel
 
     if stages is not None:
@@ -158,24 +205,8 @@ def compile_ir(kernel: Kernel, options: Options, stages: dict[str, str] | None =
     if stages is not None:
         stages["passes"] = print_kernel(final)
     cpu = host_cpu()
-    width = _strip_width(final, options, cpu.vector_bits)
-    arrangement = options.arrangement
-    if width == 1:
-        arrangement = "aligned"  # every block is made of whole strips of one
-    elif arrangement == "aligned" and options.multiple % width:
-        arrangement = "general"  # warp operations in a block whose x extent is no multiple of a warp
-    code = emit_cpu(final, CpuOptions(width, arrangement, options.small, options.bounds_check, cpu.mask_bits, options.block), cpu.triple)  # type: ignore[arg-type]
-    image = compile_to_object(code.text, cpu, stages)
-    written = {s.array for s in walk(kernel.body) if isinstance(s, Store | Atomic)}
-    parameters = tuple(
-        (p.name, "array", p.ndim, p.name in written) if isinstance(p, Array) else (p.name, p.dtype.name, 0, False) for p in final.params
-    )  # fmt: skip
-    declared = {a.name: a.shape for a in kernel.declared if a.shape is not None and a.shape != (0,)}
-    dynamic = {a.name: a.itemsize for a in kernel.declared if a.shape == (0,)}
-    prints = any(isinstance(s, Print) for s in walk(kernel.body))
-    loops = any(isinstance(s, For | While) for s in walk(kernel.body))
-    sites = with_unsigned(code.sites, kernel)
-    return Artifact(image, sites, parameters, code.shared_bytes, code.coroutine, code.grid_barrier, declared, dynamic, prints, loops)
+    code = emit_variant(final, options, cpu)
+    return artifact_of(kernel, final, code, compile_to_object(code.text, cpu, stages))
 
 
 def with_unsigned(sites: Sequence[Site], kernel: Kernel) -> tuple[Site, ...]:
@@ -252,9 +283,24 @@ def _unpack(data: bytes) -> Artifact | None:
     return found if isinstance(found, Artifact) else None
 
 
+_brought: dict[str, tuple[Program, tuple[str, ...]]] = {}
+
+
+def bring_library(name: str, program: Program, exports: tuple[str, ...]) -> None:
+    """Let a library that was compiled ahead of time, for a processor like this, serve in place of one that would be compiled here."""
+    _brought.setdefault(name, (program, exports))
+
+
+def brought_exports(name: str) -> tuple[str, ...] | None:
+    """The functions of a library that was compiled ahead of time; None if there is none of this name."""
+    return _brought[name][1] if name in _brought else None
+
+
 @exclusive
 def native_library(name: str, text: Callable[[str], str], exports: tuple[str, ...]) -> Program:
     """A module of the runtime's own native functions, compiled once for a machine."""
+    if name in _brought:
+        return _brought[name][0]
     key = hashlib.sha256(f"{name} {compiler_fingerprint()} {machine_fingerprint()}".encode()).hexdigest()
     image = disk_cache().get(key)
     if image is None:
@@ -269,10 +315,19 @@ def native_library(name: str, text: Callable[[str], str], exports: tuple[str, ..
 @functools.cache
 def support_table() -> ctypes.Array[ctypes.c_void_p]:
     """The addresses of the support functions, in the order in which kernels expect them."""
-    from anygpu.codegen.targets.cpu_support import SUPPORT_TABLE, support_ir
+    names = brought_exports("support")
+    if names is None:
+        from anygpu.codegen.targets.cpu_support import SUPPORT_TABLE
 
-    library = native_library("support", support_ir, SUPPORT_TABLE)
-    return (ctypes.c_void_p * len(SUPPORT_TABLE))(*(library.address(name) for name in SUPPORT_TABLE))
+        names = SUPPORT_TABLE
+    library = native_library("support", _support_ir, names)
+    return (ctypes.c_void_p * len(names))(*(library.address(name) for name in names))
+
+
+def _support_ir(triple: str) -> str:
+    from anygpu.codegen.targets.cpu_support import support_ir
+
+    return support_ir(triple)
 
 
 @exclusive
@@ -281,9 +336,13 @@ def _pool_for(process: int) -> Pool | None:
     threads = config().num_threads
     if threads < 2 or sys.platform == "win32":
         return None
+    return Pool(native_library("pool", _pool_ir, ("pool_init", "pool_start", "pool_run")), threads)
+
+
+def _pool_ir(triple: str) -> str:
     from anygpu.codegen.targets.cpu_pool import pool_ir
 
-    return Pool(native_library("pool", pool_ir, ("pool_init", "pool_start", "pool_run")), threads)
+    return pool_ir(triple)
 
 
 def pool() -> Pool | None:

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anygpu.config import config
-from anygpu.engine.arguments import SMALL, Argument, Copies, array_type, describe
-from anygpu.engine.compile import Options
+from anygpu.engine.arguments import SMALL, Argument, Copies, array_type
 from anygpu.engine.device_plan import Plan, key_of
 from anygpu.engine.device_report import print_buffer
-from anygpu.engine.device_variant import DeviceArtifact, device_options, load_variant
+from anygpu.engine.device_variant import DeviceArtifact
 from anygpu.engine.host_memory import HostArray, HostMemory, bytes_at
 from anygpu.engine.report import show_prints
 from anygpu.errors import ArgumentError, DeviceError, LaunchError, ReadOnlyError, WrongDeviceError, WrongStreamError
@@ -69,15 +68,14 @@ def launch_anywhere(launcher: Launcher, args: tuple[object, ...]) -> None:
 def _launch(launcher: Launcher, args: Sequence[object], stream: Stream, key: tuple[object, ...] | None) -> None:
     """The general path: any kind of argument; compiles what is missing, and remembers the plan."""
     kernel, device = launcher.kernel, stream.device
-    name = kernel.__wrapped__.__name__
+    name = kernel.name
     stream.check()
     _check_block(launcher, name, device)
     copies = _DeviceCopies(device)
-    described = [describe(value, n, copies) for n, value in zip(kernel._names, args, strict=True)]
+    described, repeatable = kernel.describe(args, copies)
     checks = config().bounds_check if kernel.bounds_check is None else kernel.bounds_check
     small = launcher.small and all(a.small for a in described)
-    options = Options(bounds_check=checks, fastmath=kernel.fastmath, range_ndim=len(launcher.extent))
-    variant = load_variant(kernel, tuple(a.type for a in described), options, device_options(kernel, launcher, small, checks), device)
+    variant = kernel.device_variant(tuple(a.type for a in described), launcher, checks, small, device)
     artifact = variant.artifact
     _check_shared(launcher, artifact, name, device)
     parts = [part for a in described for part in a.parts] + list(launcher.extent)
@@ -93,7 +91,7 @@ def _launch(launcher: Launcher, args: Sequence[object], stream: Stream, key: tup
         _refuse_capture(name, host, prints, stream)
     plan = Plan(launcher, variant, parts, stream)
     copied = bool(copies.made) or (bool(host) and not device.capabilities.host_pointers)
-    if key is not None and not (copied or prints or stream.capturing):
+    if key is not None and repeatable and not (copied or prints or stream.capturing):
         if len(launcher.plans) >= MOST_PLANS:
             launcher.plans.clear()
         launcher.plans[stream, key] = plan

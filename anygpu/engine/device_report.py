@@ -50,7 +50,7 @@ class Report:
         launcher, artifact = self.plan.launcher, self.plan.variant.artifact
         found = decode_failure(raw, math.prod(launcher.block))
         assert found is not None
-        name = launcher.kernel.__wrapped__.__name__
+        name = launcher.kernel.name
         if found.site is None:
             what = f"{found.count:,} accesses or assertions failed in kernel '{name}'"
             raise KernelIndexError(f"{what}, more than {stream.device.name} keeps")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anygpu.engine.compile import Options, disk_cache, lower, run_passes, with_unsigned
+from anygpu.engine.compile import Options, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint, function_fingerprint
 from anygpu.errors import LaunchError
@@ -85,7 +85,6 @@ def compile_for(kernel: Kernel, types: Sequence[Type], options: Options, device:
 def _compile(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str) -> DeviceArtifact:
     from anygpu.codegen.offline import compile_device, link, recipe
     from anygpu.codegen.simt import emit_device
-    from anygpu.ir.kernel import Array, Atomic, Store, walk
 
     source = lower(kernel.__wrapped__, types, options)
     final = run_passes(source, options.fastmath)
@@ -93,16 +92,10 @@ def _compile(kernel: Kernel, types: Sequence[Type], options: Options, device: De
     image = compile_device(code, target)
     if target.startswith("gfx"):
         image = link(image)
-    written = {s.array for s in walk(source.body) if isinstance(s, Store | Atomic)}
-    parameters = tuple(
-        (p.name, "array", p.ndim, p.name in written) if isinstance(p, Array) else (p.name, p.dtype.name, 0, False) for p in final.params
-    )  # fmt: skip
     form = "spirv" if target == "spirv" else "ptx" if target.startswith("sm_") else "codeobject"
     return DeviceArtifact(
         form, image, code.entry, code.words, with_unsigned(code.sites, source), code.launch_shared_bytes, code.flat, code.capabilities,
-        parameters,
-        {a.name: a.shape for a in source.declared if a.shape is not None and a.shape != (0,)},
-        {a.name: a.itemsize for a in source.declared if a.shape == (0,)},
+        parameters_of(source, final), *declared_arrays(source),
     )  # fmt: skip
 
 
@@ -139,15 +132,21 @@ def load_variant(kernel: Kernel, types: tuple[Type, ...], options: Options, assu
     if known is not None:
         return known
     artifact = compile_for(kernel, types, options, assumed, architecture(device))
-    _check_capabilities(kernel.__wrapped__.__name__, artifact.capabilities, device)
+    digest = function_fingerprint(kernel.__wrapped__, types).digest
+    variant = load_artifact(kernel.name, artifact, device, digest)
+    kernel.forget_others(digest)
+    kernel.device_variants[key] = variant
+    return variant
+
+
+def load_artifact(name: str, artifact: DeviceArtifact, device: Device, digest: str) -> DeviceVariant:
+    """The code of kernel ``name`` on a device. Raises ``LaunchError`` if the device lacks what it needs."""
+    _check_capabilities(name, artifact.capabilities, device)
     code = ObjectCode(Code(artifact.format, artifact.image), device)
     signature = tuple(Parameter("S" if w.kind == "dynamic" else "P" if w.is_pointer else "q", 8, w.name) for w in artifact.words)
     loaded = code.get_kernel(artifact.entry, signature)
     start = loaded.prepare(signature, "cooperative" in artifact.capabilities)
-    digest = function_fingerprint(kernel.__wrapped__, types).digest
-    kernel.forget_others(digest)
-    variant = kernel.device_variants[key] = DeviceVariant(artifact, start, (code, loaded), digest)
-    return variant
+    return DeviceVariant(artifact, start, (code, loaded), digest)
 
 
 def _check_capabilities(name: str, needed: frozenset[str], device: Device) -> None:

@@ -27,6 +27,7 @@ SHORT_NANOSECONDS = 20_000  # longer launches should not hold the GIL
 # NumPy's array object begins with these fields (its C ABI, stable through NumPy 2): data, rank, extents, strides, base, dtype, flags.
 FIELDS = struct.Struct("@PiPPPPi")
 HEAD = object.__basicsize__
+TYPE_OFFSET = HEAD - 8  # where an object keeps its type
 FieldBytes = ctypes.c_char * FIELDS.size
 FLAGS = 0x0001 | 0x0100 | 0x0400  # C-contiguous, aligned, writeable
 _ARRAY, _FLOAT, _INT = 0, 1, 2
@@ -56,13 +57,11 @@ def _gil_is_held() -> bool:
 @functools.cache
 def _native_launch() -> Callable[[int, tuple[object, ...]], int] | None:
     """The native function, tried on a tuple of known arguments first; None where Python's objects lie otherwise."""
-    from anygpu.codegen.targets.cpu_support import LAUNCH_ARGUMENT, LAUNCH_SPECIFICATION, launch_ir
     from anygpu.engine.compile import native_library
 
     if not (KNOWN and _gil_is_held() and tuple.__itemsize__ == 8):
         return None
-    type_offset = HEAD - 8
-    library = native_library("launch", lambda triple: launch_ir(triple, type_offset), ("launch",))
+    library = native_library("launch", _launch_ir, ("launch",))
     launch: Callable[[int, tuple[object, ...]], int] = _LAUNCH(library.address("launch"))
     seen: list[bytes] = []
     probe = np.zeros((2, 3), np.int16)
@@ -76,8 +75,13 @@ def _native_launch() -> Callable[[int, tuple[object, ...]], int] | None:
     expected = struct.pack("=Q4qdq", probe.__array_interface__["data"][0], *probe.shape, *probe.strides, 1.5, -7)
     done = launch(ctypes.addressof(specification), (probe, 1.5, -7))
     refused = launch(ctypes.addressof(specification), (probe, 1.5, 1 << 40)), launch(ctypes.addressof(specification), (probe.T, 1.5, 1))
-    assert len(specification) == len(LAUNCH_SPECIFICATION) + 3 * LAUNCH_ARGUMENT
     return launch if done == 0 and refused == (1, 1) and seen[0][: len(expected)] == expected else None
+
+
+def _launch_ir(triple: str) -> str:
+    from anygpu.codegen.targets.cpu_support import launch_ir
+
+    return launch_ir(triple, TYPE_OFFSET)
 
 
 def _specification(

@@ -17,7 +17,7 @@ import numpy as np
 
 from anygpu.config import SHARED_LIMIT, config
 from anygpu.dtypes import dtype_named
-from anygpu.engine.arguments import Copies, describe
+from anygpu.engine.arguments import Argument, Copies, describe
 from anygpu.engine.compile import Options, Variant, compile_artifact, compile_variant, pool, support_table
 from anygpu.engine.fastpath import FIELDS, FLAGS, HEAD, KNOWN, FieldBytes, NativeLaunch, native_launch
 from anygpu.engine.fingerprint import function_fingerprint
@@ -29,6 +29,7 @@ from anygpu.runtime.current import current
 if TYPE_CHECKING:
     from anygpu.engine.device_variant import DeviceVariant
     from anygpu.frontend.signature import Type
+    from anygpu.runtime.device import Device
     from anygpu.runtime.stream import Stream
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -64,14 +65,20 @@ class Kernel:
             raise TypeError(f"ag.kernel decorates a plain function, not {type(function).__name__}")
         functools.update_wrapper(self, function)
         self.__wrapped__ = function
-        self.bounds_check = bounds_check
-        self.fastmath = fastmath
-        self._signature = inspect.signature(function)
-        self._simple = all(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in self._signature.parameters.values())
-        self._names = tuple(self._signature.parameters)
-        for parameter in self._signature.parameters.values():
+        signature = inspect.signature(function)
+        for parameter in signature.parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(f"kernel '{function.__name__}' takes {parameter}: name its parameters; pass a tuple for many values")
+        self._prepare(function.__name__, signature, bounds_check, fastmath)
+
+    def _prepare(self, name: str, signature: inspect.Signature, bounds_check: bool | None, fastmath: bool) -> None:
+        """What every kernel has, wherever its code comes from."""
+        self.name = name
+        self.bounds_check = bounds_check
+        self.fastmath = fastmath
+        self._signature = signature
+        self._simple = all(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in signature.parameters.values())
+        self._names = tuple(signature.parameters)
         self._plans: dict[object, _Plan] = {}
         self._variants: dict[object, Variant] = {}
         self._launchers: dict[object, Launcher] = {}
@@ -84,7 +91,7 @@ class Kernel:
         return f"<anygpu kernel {self.__wrapped__.__qualname__}{self._signature}, {count} compiled>"
 
     def __call__(self, *args: object, **kwargs: object) -> None:
-        name = self.__wrapped__.__name__
+        name = self.name
         raise LaunchError(f"kernel '{name}' needs a launch configuration: {name}[grid, block](...) or {name}.forall(shape)(...)")
 
     def __getitem__(self, configuration: object) -> Launcher:
@@ -166,7 +173,7 @@ class Kernel:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentError(f"kernel '{self.__wrapped__.__name__}{self._signature}': {error}") from error
+            raise ArgumentError(f"kernel '{self.name}{self._signature}': {error}") from error
         bound.apply_defaults()
         return tuple(bound.arguments[n] for n in self._names)
 
@@ -213,7 +220,7 @@ class Kernel:
         """The general path: any kind of argument; compiles what is missing."""
 
         copies = Copies()
-        described = [describe(value, name, copies) for name, value in zip(self._names, args, strict=True)]
+        described, repeatable = self.describe(args, copies)
         types = tuple(a.type for a in described)
         checks = config().bounds_check if self.bounds_check is None else self.bounds_check
         small = launcher.small and all(a.small for a in described)
@@ -223,7 +230,7 @@ class Kernel:
                   if isinstance(part, np.ndarray)]  # fmt: skip
         copies.refuse_overlaps(arrays)
         plan = _make_plan(variant, parts)
-        if fast_key is not None and not copies.made:
+        if fast_key is not None and repeatable and not copies.made:
             if len(self._plans) >= MOST_KEPT:
                 self._plans.clear()
             self._plans[fast_key] = plan
@@ -239,6 +246,17 @@ class Kernel:
             self._execute(plan, launcher, words)
         finally:  # what a failed launch wrote is seen in copied arguments as in others
             copies.write_back([array for _, array, written in arrays if written])
+
+    def describe(self, args: Sequence[object], copies: Copies) -> tuple[list[Argument], bool]:
+        """The arguments of a launch as this kernel takes them, and whether later ones of the same Python types need no other treatment."""
+        return [describe(value, name, copies) for name, value in zip(self._names, args, strict=True)], True
+
+    def device_variant(self, types: tuple[Type, ...], launcher: Launcher, checks: bool, small: bool, device: Device) -> DeviceVariant:
+        """The variant for these types on a device other than the CPU."""
+        from anygpu.engine.device_variant import device_options, load_variant
+
+        options = Options(bounds_check=checks, fastmath=self.fastmath, range_ndim=len(launcher.extent))
+        return load_variant(self, types, options, device_options(self, launcher, small, checks), device)
 
     def _variant(self, types: tuple[Type, ...], options: Options) -> Variant:
         """The variant for these types and options. All variants of a kernel hold the same captured values: those that were current
@@ -290,7 +308,7 @@ class Kernel:
         if buffer is not None:
             show_prints(bytes(buffer), plan.variant.artifact)
         if workspace.error[1]:
-            raise failure(self.__wrapped__.__name__, plan.variant.artifact, launcher, list(workspace.error), words)
+            raise failure(self.name, plan.variant.artifact, launcher, list(workspace.error), words)
         give_workspace(workspace)
 
     # ------------------------------------------------------------------------------------------------------------------ looking
@@ -322,7 +340,7 @@ class Kernel:
 
     def explain_recompile(self) -> str:
         """Why each variant of this kernel was made: what differs from the one before it."""
-        lines = [f"kernel '{self.__wrapped__.__name__}': {len(self._history)} variant{'s' * (len(self._history) != 1)}"]
+        lines = [f"kernel '{self.name}': {len(self._history)} variant{'s' * (len(self._history) != 1)}"]
         for n, (types, options, variant) in enumerate(self._history):
             lines.append(f"{n + 1}. ({', '.join(map(str, types))}){' from the disk cache' if variant.from_cache else ' compiled'}")
             if n == 0:
@@ -382,7 +400,7 @@ class Launcher:
         self.form = (self.arrangement, self.multiple, len(extent))
 
     def __repr__(self) -> str:
-        name = self.kernel.__wrapped__.__name__
+        name = self.kernel.name
         return f"<{name}.forall({self.extent})>" if self.extent else f"<{name}[{self.grid}, {self.block}]>"
 
     def __call__(self, *args: object, **kwargs: object) -> None:
@@ -400,7 +418,7 @@ class Launcher:
                 plan = native.plan
                 assert isinstance(plan, _Plan)
                 words = plan.packer.unpack(native.words.raw[: plan.packer.size])[HEADER_WORDS:]
-                raise failure(kernel.__wrapped__.__name__, plan.variant.artifact, self, list(native.error), words)
+                raise failure(kernel.name, plan.variant.artifact, self, list(native.error), words)
         (_elsewhere() if current.elsewhere else kernel._launch)(self, kernel._bind(args, kwargs))
         return None
 

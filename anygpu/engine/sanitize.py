@@ -114,6 +114,8 @@ def sanitize(kernel: Kernel, *, raise_on_findings: bool = False, max_steps: int 
     """
     if not isinstance(kernel, Kernel):
         raise TypeError(f"ag.sanitize takes a kernel that ag.kernel made, not {type(kernel).__name__}")
+    if not hasattr(kernel, "__wrapped__"):
+        raise TypeError(f"kernel '{kernel.name}' was compiled ahead of time: ag.sanitize needs its source")
     return Sanitizer(kernel, raise_on_findings, max_steps)
 
 

@@ -49,12 +49,17 @@ _R_64, _R_PC32, _R_PLT32, _R_GOTPCREL, _R_32, _R_32S, _R_PC64, _R_GOTPCRELX, _R_
 
 def load(image: bytes, exports: tuple[str, ...]) -> Program:
     """Load the code of an object file whose functions ``exports`` are wanted."""
-    if sys.platform.startswith("linux") and platform.machine() == "x86_64":
-        try:
-            return _load_elf(image)
-        except _Unsupported:
-            return _JitProgram(image, exports)
-    return _JitProgram(image, exports)
+    return load_directly(image) or _JitProgram(image, exports)
+
+
+def load_directly(image: bytes) -> Program | None:
+    """Load an object file without LLVM; None where the small linker does not know this machine or something in the object."""
+    if not (sys.platform.startswith("linux") and platform.machine() == "x86_64"):
+        return None
+    try:
+        return _load_elf(image)
+    except _Unsupported:
+        return None
 
 
 def _pages(size: int) -> int:

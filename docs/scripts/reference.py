@@ -113,9 +113,10 @@ def api() -> str:
         + markdown(Launcher.__doc__ or "")
     )
     parts += [member("kernel", ag.Kernel, name) for name in ("forall", "inspect", "explain_recompile")]
-    for name in ("sanitize", "devices", "synchronize"):
+    for name in ("sanitize", "load", "devices", "synchronize"):
         obj = getattr(ag, name)
         parts.append(f"## `ag.{name}`\n\n{signature(f'ag.{name}', obj)}\n{markdown(obj.__doc__)}")
+    parts += [f"## `ag.{cls.__name__}`\n\n{markdown(cls.__doc__ or '')}" for cls in (ag.LoadedModule, ag.LoadedKernel)]
     for cls in (Report, Finding, Site):
         parts.append(f"## `{cls.__name__}`\n\n{markdown(cls.__doc__ or '')}")
         own = [n for n, v in vars(cls).items() if not n.startswith("_") and callable(v) and getattr(v, "__doc__", None)]
