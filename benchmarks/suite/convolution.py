@@ -53,9 +53,9 @@ def anygpu(p: Problem, kit) -> Prepared:
                     total += weights[i, j] * tile[ty + i, tx + j]
             out[row, column] = total
 
-    image, weights, out = p["image"], p["weights"], empty(p["image"].shape, np.float32)
+    image, weights, out = kit.array(p["image"]), kit.array(p["weights"]), kit.empty(p["image"].shape, np.float32)
     blocks = (p.side // COLUMNS, p.side // ROWS)
-    return Prepared(lambda: convolution[blocks, (COLUMNS, ROWS)](image, weights, out), lambda: {"out": out})
+    return Prepared(kit.runner(convolution[blocks, (COLUMNS, ROWS)], image, weights, out), lambda: {"out": kit.fetch(out)})
 
 
 def opencl(p: Problem, kit) -> Prepared:

@@ -48,8 +48,8 @@ def anygpu(p: Problem, kit) -> Prepared:
                 total += warps[w]
             sums[ag.blockIdx.x] = total
 
-    x, sums = p["x"], empty(BLOCKS, np.float32)
-    return Prepared(lambda: reduction[BLOCKS, THREADS](x, sums), lambda: {"sums": sums})
+    x, sums = kit.array(p["x"]), kit.empty(BLOCKS, np.float32)
+    return Prepared(kit.runner(reduction[BLOCKS, THREADS], x, sums), lambda: {"sums": kit.fetch(sums)})
 
 
 def opencl(p: Problem, kit) -> Prepared:

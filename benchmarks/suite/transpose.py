@@ -42,9 +42,9 @@ def anygpu(p: Problem, kit) -> Prepared:
         for r in range(ty, TILE, ROWS):
             out[left + r, top + tx] = tile[tx, r]
 
-    a, out = p["a"], empty((p.side, p.side), np.float32)
+    a, out = kit.array(p["a"]), kit.empty((p.side, p.side), np.float32)
     blocks = (p.side // TILE, p.side // TILE)
-    return Prepared(lambda: transpose[blocks, (TILE, ROWS)](a, out), lambda: {"out": out})
+    return Prepared(kit.runner(transpose[blocks, (TILE, ROWS)], a, out), lambda: {"out": kit.fetch(out)})
 
 
 def opencl(p: Problem, kit) -> Prepared:
