@@ -37,6 +37,7 @@ from anygpu.codegen.llvm import Module, Writer
 from anygpu.dtypes import DType
 from anygpu.errors import Site
 from anygpu.ir.kernel import Array, Scope, Space
+from anygpu.passes.assume import Certain
 
 WordKind = Literal["grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar"]
 POINTERS = frozenset(("dynamic", "error", "print", "sync", "pointer"))
@@ -69,7 +70,10 @@ class DeviceOptions:
 
     ``small``: every array spans under 2**31 bytes, and positions and int arguments fit int32. ``block``: the block's extents, if the code
     is made for them alone, else ``threads`` bounds their product. ``disjoint``: no array that is written overlaps another argument.
-    ``votes``: an OpenCL device has ``cl_khr_subgroup_non_uniform_vote``, without which bounds checks are slower.
+    ``votes``: an OpenCL device has ``cl_khr_subgroup_non_uniform_vote``, without which bounds checks are slower. ``certain``: what launches
+    with such grids and shapes make certain of the kernel's statements (``passes.assume``). ``on_cpu``: an OpenCL
+    device that is a CPU and runs work-items as lanes of vectors: exchanges go through shared memory where the warp has not diverged, and
+    kernels that are cheaper in scalar code ask for that.
     """
 
     small: bool = True
@@ -78,6 +82,19 @@ class DeviceOptions:
     threads: int = 1024
     disjoint: bool = False
     votes: bool = True
+    certain: Certain = ()
+    on_cpu: bool = False
+
+    @property
+    def warp_slots(self) -> int:
+        """Work-items of the largest possible block, rounded up to whole warps."""
+        x, y, z = self.block or (self.threads, 1, 1)
+        return (x * y * z + 31) & -32
+
+    @property
+    def whole_warps(self) -> bool:
+        """Whether every warp surely has all of its 32 lanes."""
+        return self.block is not None and self.block[0] * self.block[1] * self.block[2] % 32 == 0
 
 
 @dataclass(frozen=True)
@@ -177,7 +194,8 @@ class Target:
     one instruction. ``narrow``: whether 32-bit integers are cheaper than 64-bit ones. ``buffers``: whether an argument is a buffer and an
     offset rather than an address. ``static_limit`` bounds the shared memory that a module may declare. ``divergent_barriers``: whether
     work-items that have ended do not keep a barrier waiting. ``inlined_reports``: up to how many places code
-    that reports a failure is written out rather than called.
+    that reports a failure is written out rather than called. ``shared_counters``: whether loops that step over the work-items of a block
+    count for all together, as suits devices that run work-items as vectors.
     """
 
     name: str
@@ -195,6 +213,7 @@ class Target:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     inlined_reports: int = 0
     flat_warps: bool = False
+    shared_counters: bool = False
 
     def pointer(self, space: Space) -> str:
         """The LLVM type of a pointer into a space."""
@@ -252,12 +271,12 @@ class Target:
         """A conversion that this target does not write as all others do; ``source`` is never a half type."""
         return None
 
-    def attributes(self, options: DeviceOptions, warps: bool) -> str:
-        """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps."""
+    def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
+        """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps, ``scalar``: it shall not be made into vectors."""
         return ""
 
-    def metadata(self) -> str:
-        """Module metadata that ``attributes`` refers to."""
+    def metadata(self, options: DeviceOptions, flat: bool) -> str:
+        """Module metadata that ``attributes`` refers to; ``flat``: the launch's block is ``(x*y*z, 1, 1)``."""
         return ""
 
 

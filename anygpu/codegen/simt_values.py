@@ -105,6 +105,8 @@ class Values:
         w = self.w
         number = self.target.position(w, "thread", 0)
         x = self.word("block", axis=0)
+        if axis == 0 and self.options.block is not None and self.options.block[1:] == (1, 1):
+            return number
         if axis == 0:
             return w.emit(f"urem i64 {number}, {x}")
         rest, y = w.emit(f"udiv i64 {number}, {x}"), self.word("block", axis=1)

@@ -19,7 +19,7 @@ from anygpu.engine.arguments import SMALL, Argument, Copies, array_type, describ
 from anygpu.engine.compile import Options
 from anygpu.engine.device_plan import Plan, key_of
 from anygpu.engine.device_report import print_buffer
-from anygpu.engine.device_variant import DeviceArtifact, load_variant
+from anygpu.engine.device_variant import DeviceArtifact, launch_options, load_variant, lowered
 from anygpu.engine.host_memory import HostArray, HostMemory, bytes_at
 from anygpu.engine.report import show_prints
 from anygpu.errors import ArgumentError, DeviceError, LaunchError, ReadOnlyError, WrongDeviceError, WrongStreamError
@@ -77,10 +77,12 @@ def _launch(launcher: Launcher, args: Sequence[object], stream: Stream, key: tup
     checks = config().bounds_check if kernel.bounds_check is None else kernel.bounds_check
     small = launcher.small and all(a.small for a in described)
     options = Options(bounds_check=checks, fastmath=kernel.fastmath, range_ndim=len(launcher.extent))
-    variant = load_variant(kernel, tuple(a.type for a in described), options, small, device)
+    types = tuple(a.type for a in described)
+    parts = [part for a in described for part in a.parts] + list(launcher.extent)
+    given = lowered(kernel, types, options)
+    variant = load_variant(kernel, types, given, launch_options(given, launcher, parts, small, device), device)
     artifact = variant.artifact
     _check_shared(launcher, artifact, name, device)
-    parts = [part for a in described for part in a.parts] + list(launcher.extent)
     host = [(n, part, written) for part, (n, _, _, written) in zip(parts, artifact.parameters, strict=True) if isinstance(part, np.ndarray)]
     for n, array, written in host:
         if written and not array.flags.writeable:

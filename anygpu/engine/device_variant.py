@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from anygpu.engine.compile import Options, disk_cache, lower, run_passes, with_unsigned
 from anygpu.engine.exclusive import exclusive
-from anygpu.engine.fingerprint import compiler_fingerprint, function_fingerprint
+from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.errors import LaunchError
 from anygpu.runtime.base import Code, Launch, Parameter
 from anygpu.runtime.device import Device
@@ -18,9 +18,11 @@ from anygpu.runtime.program import ObjectCode
 
 if TYPE_CHECKING:
     from anygpu.codegen.device import DeviceOptions, Word
-    from anygpu.engine.launch import Kernel
+    from anygpu.engine.launch import Kernel, Launcher
     from anygpu.errors import Site
     from anygpu.frontend.signature import Type
+    from anygpu.ir.kernel import Kernel as IrKernel
+    from anygpu.passes.assume import Certain
 
 _NEEDS = {
     "fp64": "computes in float64",
@@ -29,6 +31,9 @@ _NEEDS = {
     "subgroups32": "exchanges values between the lanes of a warp, which needs sub-groups of 32 work-items",
     "cooperative": "synchronises its whole grid",
 }
+
+
+MOST_CERTAIN = 8  # sets of what is certain that a kernel is compiled for; further launches keep their checks
 
 
 @dataclass(frozen=True)
@@ -66,29 +71,52 @@ def architecture(device: Device) -> str:
     return "spirv" if device.driver.api == "opencl" else device.properties.architecture
 
 
+@dataclass(frozen=True)
+class Lowered:
+    """A kernel's IR for some types: as the frontend gives it, and after all shared passes. All variants for these types are made of it,
+    since what a launch makes certain is said of its statements."""
+
+    options: Options
+    fingerprint: Fingerprint
+    source: IrKernel
+    final: IrKernel
+    known: set[Certain] = field(default_factory=set, compare=False)  # what launches so far made certain
+
+
 @exclusive
-def compile_for(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str) -> DeviceArtifact:
+def lowered(kernel: Kernel, types: Sequence[Type], options: Options) -> Lowered:
+    """The IR for these types; of the values that the kernel captures those that were current when it was first asked for."""
+    key = (tuple(types), options)
+    known = kernel.lowered.get(key)
+    if known is None:
+        source = lower(kernel.__wrapped__, types, options)
+        known = Lowered(options, function_fingerprint(kernel.__wrapped__, types), source, run_passes(source, options.fastmath))
+        kernel.lowered[key] = known
+    return known
+
+
+@exclusive
+def compile_for(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
     """The code of a variant for an architecture, from the disk cache if it holds it. Needs no device."""
-    fingerprint = function_fingerprint(kernel.__wrapped__, types)
+    fingerprint, options = given.fingerprint, given.options
     text = "\n".join([fingerprint.types, compiler_fingerprint(), target, repr(options), repr(device)])
     key = hashlib.sha256(text.encode()).hexdigest()
     data = disk_cache().get(key) if fingerprint.exact else None
     found = None if data is None else pickle.loads(data)
     if isinstance(found, DeviceArtifact):
         return found
-    artifact = _compile(kernel, types, options, device, target)
+    artifact = _compile(given, device, target)
     if fingerprint.exact:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
     return artifact
 
 
-def _compile(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str) -> DeviceArtifact:
+def _compile(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
     from anygpu.codegen.offline import compile_device, link, recipe
     from anygpu.codegen.simt import emit_device
     from anygpu.ir.kernel import Array, Atomic, Store, walk
 
-    source = lower(kernel.__wrapped__, types, options)
-    final = run_passes(source, options.fastmath)
+    source, final = given.source, given.final
     code = emit_device(final, recipe(target).target, device)
     image = compile_device(code, target)
     if target.startswith("gfx"):
@@ -124,23 +152,52 @@ def device_text(kernel: Kernel, types: Sequence[Type], options: Options, device:
     return code.text if stage == "llvm" else assembly(code, target)
 
 
-def load_variant(kernel: Kernel, types: tuple[Type, ...], options: Options, small: bool, device: Device) -> DeviceVariant:
-    """The loaded variant for these types on a device."""
+@exclusive
+def launch_options(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool, device: Device) -> DeviceOptions:
+    """What a launch's variant is compiled for: its block where that matters, and what its grid and shapes make certain."""
     from anygpu.codegen.device import DeviceOptions
+    from anygpu.ir.kernel import Barrier, WarpOp, walk
 
-    key = (device.name, types, options, small)
+    fixed = bool(launcher.extent) or any(isinstance(s, Barrier | WarpOp) for s in walk(given.final.body))
+    return DeviceOptions(
+        small, given.options.bounds_check, launcher.block if fixed else None,
+        certain=_certain(given, launcher, parts, small), on_cpu=device.capabilities.on_cpu,
+    )  # fmt: skip
+
+
+def _certain(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool) -> Certain:
+    from anygpu.ir.kernel import Array
+    from anygpu.passes.assume import certain
+    from anygpu.passes.intervals import Facts
+
+    if not launcher.blocks:
+        return ()
+    final = given.final
+    shapes = {p.name: part.shape for p, part in zip(final.params, parts, strict=True) if isinstance(p, Array)}  # type: ignore[attr-defined]
+    first = len(final.params) - len(launcher.extent)
+    values = {p.name: n for p, n in zip(final.params[first:], launcher.extent, strict=True)}
+    found = certain(final, Facts(small, launcher.block, launcher.grid, shapes, values))
+    if found not in given.known and len(given.known) >= MOST_CERTAIN:
+        return ()
+    given.known.add(found)
+    return found
+
+
+def load_variant(kernel: Kernel, types: tuple[Type, ...], given: Lowered, code: DeviceOptions, device: Device) -> DeviceVariant:
+    """The loaded variant for these types on a device."""
+    digest = given.fingerprint.digest
+    key = (device.name, types, given.options, code, digest)
     known = kernel.device_variants.get(key)
     if known is not None:
         return known
-    artifact = compile_for(kernel, types, options, DeviceOptions(small, options.bounds_check), architecture(device))
+    artifact = compile_for(given, code, architecture(device))
     _check_capabilities(kernel.__wrapped__.__name__, artifact.capabilities, device)
-    code = ObjectCode(Code(artifact.format, artifact.image), device)
+    module = ObjectCode(Code(artifact.format, artifact.image), device)
     signature = tuple(Parameter("S" if w.kind == "dynamic" else "P" if w.is_pointer else "q", 8, w.name) for w in artifact.words)
-    loaded = code.get_kernel(artifact.entry, signature)
+    loaded = module.get_kernel(artifact.entry, signature)
     start = loaded.prepare(signature, "cooperative" in artifact.capabilities)
-    digest = function_fingerprint(kernel.__wrapped__, types).digest
     kernel.forget_others(digest)
-    variant = kernel.device_variants[key] = DeviceVariant(artifact, start, (code, loaded), digest)
+    variant = kernel.device_variants[key] = DeviceVariant(artifact, start, (module, loaded), digest)
     return variant
 
 

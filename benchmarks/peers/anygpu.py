@@ -40,6 +40,10 @@ class Kit:
             return self.ag.kernel(function)  # type: ignore[no-any-return]
         return self.ag.kernel(bounds_check=False)(function)  # type: ignore[no-any-return]
 
+    def suits(self, cpu: int, opencl: int) -> int:
+        """A size of a block or a grid, tuned for the CPU device and for OpenCL's; other devices take the CPU's."""
+        return opencl if self._device is not None and self._device.name.startswith("opencl") else cpu
+
     def array(self, array: np.ndarray) -> Array:
         """An input where the kernel reads it."""
         return array if self._device is None else self._device.to_device(array).array(array.dtype, array.shape)
