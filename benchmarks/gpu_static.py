@@ -128,7 +128,7 @@ def ours(suite: ModuleType, checks: bool, architecture: str) -> tuple[str, str]:
     described = [describe(value, name) for name, value in zip(kernel._names, args, strict=True)]
     options = Options(bounds_check=checks, range_ndim=len(launcher.extent))
     final = run_passes(lower(kernel.__wrapped__, tuple(d.type for d in described), options))
-    code = emit_device(final, recipe(architecture).target, device_options(kernel, launcher, True, checks))
+    code = emit_device(final, recipe(architecture).target, device_options(final, launcher, True, checks))
     return assembly(code, architecture), code.entry
 
 

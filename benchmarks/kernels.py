@@ -68,6 +68,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kernels", type=lambda text: names(text, KERNELS), default=list(KERNELS), help="comma-separated; default: all")
     parser.add_argument("--peers", type=lambda text: names(text, PEERS), default=None, help=f"comma-separated, of {', '.join(PEERS)}")
     parser.add_argument("--ours-only", action="store_true", help="only anygpu (and memcpy for the streaming kernels)")
+    parser.add_argument(
+        "--device", default="cpu", help="where anygpu's kernels run (default cpu); of opencl:0 the peer is OpenCL C on the same device"
+    )
     parser.add_argument("--bounds-check", choices=("on", "off"), default="on", help="off: time anygpu with its checks off as well")
     parser.add_argument("--rounds", type=int, default=11, help="samples of each peer (default 11)")
     parser.add_argument("--sample-ms", type=float, default=4.0, help="least duration of one sample (default 4)")
@@ -83,7 +86,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--log", type=Path, default=None, help="where the peers' own messages go (default: a file beside the JSON)")
     options = parser.parse_args(argv)
     if options.peers is None:
-        options.peers = ["anygpu"] if options.ours_only else [peer for peer in PEERS if peer != "anygpu-unchecked"]
+        everyone = [peer for peer in PEERS if peer != "anygpu-unchecked"]
+        beside = everyone if options.device == "cpu" else ["anygpu", "opencl"] if options.device.startswith("opencl") else ["anygpu"]
+        options.peers = ["anygpu"] if options.ours_only else beside
     if options.bounds_check == "off" and "anygpu-unchecked" not in options.peers:
         options.peers.insert(1, "anygpu-unchecked")
     if options.quick:
@@ -157,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     started = datetime.datetime.now(datetime.UTC)
     try:
         for peer in [*options.peers, "memcpy"]:
-            process = PeerProcess(peer, pythons.get(peer, sys.executable), options.threads, ROOT, log)
+            process = PeerProcess(peer, pythons.get(peer, sys.executable), options.threads, ROOT, log, options.device)
             reply = process.start()
             if "versions" in reply:
                 processes[peer] = process
@@ -184,6 +189,7 @@ def main(argv: list[str] | None = None) -> int:
         "commit": report.commit(ROOT),
         "rounds": options.rounds,
         "threads": options.threads,
+        "device": options.device,
         "sample_ms": options.sample_ms,
         "quick": options.quick,
         "missing": missing,

@@ -9,12 +9,13 @@ Reply = dict[str, object]
 
 
 class PeerProcess:
-    def __init__(self, peer: str, python: str, threads: int, root: Path, log: IO[str]) -> None:
+    def __init__(self, peer: str, python: str, threads: int, root: Path, log: IO[str], device: str) -> None:
         self.peer = peer
         self._command = [python, "-u", "-m", "benchmarks.worker"]
         self._threads = threads
         self._root = root
         self._log = log
+        self._device = device
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> Reply:
@@ -25,7 +26,7 @@ class PeerProcess:
             )
         except OSError as error:
             return {"missing": f"cannot start {self._command[0]}: {error}"}
-        return self._exchange({"do": "start", "peer": self.peer, "threads": self._threads})
+        return self._exchange({"do": "start", "peer": self.peer, "threads": self._threads, "device": self._device})
 
     def ask(self, **request: object) -> Reply:
         """One request; where the process has died since the last one it is started afresh first."""

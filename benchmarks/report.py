@@ -187,7 +187,7 @@ def show(run: Run, console: Console) -> None:
     """Print the tables of a run, and why cells are empty."""
     kernels: dict[str, dict[str, object]] = run["kernels"]  # type: ignore[assignment]
     facts: dict[str, object] = run["machine"]  # type: ignore[assignment]
-    where = f"{run['rounds']} rounds, {run['threads']} threads, {facts['processor']}, {run['date']}"
+    where = f"{run['rounds']} rounds, anygpu on {run['device']}, {run['threads']} threads, {facts['processor']}, {run['date']}"
     console.print(times_table(f"milliseconds a call, median of {where}", kernels))
     disturbed = sum(int(entry["disturbed_rounds"]) for entry in kernels.values())  # type: ignore[call-overload]
     if disturbed:
@@ -213,7 +213,8 @@ def show(run: Run, console: Console) -> None:
 def write(run: Run, folder: Path) -> list[Path]:
     """Write the JSON, and the chart as PNG and SVG where matplotlib is installed; a quick or partial run gets names of its own."""
     kernels: dict[str, dict[str, object]] = run["kernels"]  # type: ignore[assignment]
-    stem = folder / ("quick" if run["quick"] else "kernels" if set(kernels) == set(KERNELS) else "partial")
+    name = "quick" if run["quick"] else "kernels" if set(kernels) == set(KERNELS) else "partial"
+    stem = folder / (name if run["device"] == "cpu" else f"{name}-{str(run['device']).partition(':')[0]}")
     data = stem.with_suffix(".json")
     data.write_text(json.dumps({**run, "summary": summary(kernels), "summary_of_smallest": summary(at_best(kernels))}, indent=1) + "\n")
     try:

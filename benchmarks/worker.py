@@ -43,11 +43,11 @@ class Worker:
         self.kit: Kit | None = None
         self.prepared: Prepared | None = None
 
-    def start(self, peer: str, threads: int) -> Reply:
+    def start(self, peer: str, threads: int, device: str) -> Reply:
         module_name = "anygpu" if peer == "anygpu-unchecked" else peer
         try:
             module = importlib.import_module(f"benchmarks.peers.{module_name}")
-            self.kit = module.start(Options(threads, bounds_check=peer != "anygpu-unchecked"))
+            self.kit = module.start(Options(threads, peer != "anygpu-unchecked", device))
         except (ImportError, Missing) as reason:
             return {"missing": str(reason)}
         self.peer = module_name
@@ -98,7 +98,7 @@ def main() -> None:
         request = json.loads(line)
         try:
             if request["do"] == "start":
-                reply = worker.start(request["peer"], request["threads"])
+                reply = worker.start(request["peer"], request["threads"], request["device"])
             elif request["do"] == "prepare":
                 reply = worker.prepare(request["kernel"], request["quick"], request["outputs"])
             elif request["do"] == "sample":

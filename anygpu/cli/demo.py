@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,27 @@ from typing import TypeVar
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from anygpu.cli import pictures
-from anygpu.cli.demo_steps import SEAHORSES, Galaxies, Photograph, Step, Verdict, blurred, gaussian, mandelbrot_step
-from anygpu.engine.devices import Device
+from anygpu.cli.demo_steps import (
+    SEAHORSES,
+    Array,
+    Galaxies,
+    Photograph,
+    Step,
+    Verdict,
+    all_on_device,
+    blurred,
+    gaussian,
+    mandelbrot_step,
+    on_device,
+    on_host,
+)
+from anygpu.engine.devices import Device, devices
+from anygpu.errors import CompileError, DeviceError, LaunchError
 
 _T = TypeVar("_T")
 
@@ -50,10 +65,22 @@ class Row:
     anygpu: float
     numpy: float
     verdict: Verdict
+    reference: Array
 
     @property
     def ratio(self) -> float:
         return self.numpy / self.anygpu
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A step on another device: seconds of a launch with arrays in its memory, how the result compares with NumPy's, and whether it has the
+    CPU's bits; or why there is none."""
+
+    seconds: float
+    verdict: Verdict
+    same_bits: bool
+    refused: str = ""
 
 
 def demo(out: Path, quick: bool, console: Console) -> bool:
@@ -72,15 +99,23 @@ def demo(out: Path, quick: bool, console: Console) -> bool:
 
     with _progress(console, len(steps)) as tick:
         rows = [_measure(step, scale, tick) for step in steps]
-    console.print(_table(rows))
-    console.print(_summary(rows), highlight=False)
+    others = {
+        device.name: [
+            _elsewhere(step, row, device, scale)
+            for step, row in zip(_steps_on(device, photograph, galaxies, scale), rows, strict=True)
+        ]
+        for device in devices()
+        if device.name != "cpu"
+    }
+    console.print(_table(rows, others))
+    console.print(_summary(rows, others), highlight=False)
 
     with console.status("Drawing") if console.is_terminal else _nothing():
         drawn = draw(photograph, galaxies, scale)
         paths = [pictures.save(pixels, out, name) for name, pixels in drawn]
     for path in paths:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False, markup=False)
-    return all(row.verdict.passed for row in rows)
+    return all(row.verdict.passed for row in rows) and all(cell.verdict.passed for cells in others.values() for cell in cells)
 
 
 # ---------------------------------------------------------------------------------------------------------------- measuring
@@ -129,7 +164,30 @@ def _measure(step: Step, scale: Scale, tick: Tick) -> Row:
     assert reference is not None, "the loop above runs at least three times"
     verdict = step.compare(step.result, reference)
     tick("check", "")
-    return Row(step, first, cached, median(ours), median(theirs), verdict)
+    return Row(step, first, cached, median(ours), median(theirs), verdict, reference)
+
+
+def _steps_on(device: Device, photograph: Photograph, galaxies: Galaxies, scale: Scale) -> list[Step]:
+    """The same steps on arrays in a device's memory, which begin with what the CPU device has computed."""
+    counts = on_device(np.empty(scale.fractal, np.float32), device)
+    return [*all_on_device(photograph, device).steps(), mandelbrot_step(scale.fractal, counts), all_on_device(galaxies, device).step()]
+
+
+def _elsewhere(step: Step, row: Row, device: Device, scale: Scale) -> Elsewhere:
+    """Run a step on another device and compare it with NumPy and with the CPU device."""
+
+    def run() -> None:
+        step.launch()
+        device.synchronize()
+
+    try:
+        with device:
+            run()  # compiles
+            times = [_seconds(run)[0] for _ in range(scale.repeats)]
+            result = on_host(step.result)
+    except (CompileError, LaunchError, DeviceError) as error:
+        return Elsewhere(math.nan, Verdict("", True), True, str(error).partition("\n")[0])
+    return Elsewhere(median(times), step.compare(result, row.reference), result.tobytes() == row.step.result.tobytes())
 
 
 def _seconds(action: Callable[[], _T]) -> tuple[float, _T]:
@@ -141,31 +199,53 @@ def _seconds(action: Callable[[], _T]) -> tuple[float, _T]:
 # ------------------------------------------------------------------------------------------------------------------ showing
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(rows: list[Row], others: Mapping[str, Sequence[Elsewhere]]) -> Table:
     table = Table(title="Kernels beside NumPy", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("Kernel", no_wrap=True)
-    for heading in ("Size", "First", "anygpu", "NumPy", "Ratio", "Error"):
+    for heading in ("Size", *(() if others else ("First",)), "cpu", "NumPy", "Ratio", "Error"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
-    for row in rows:
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, row in enumerate(rows):
         mark = "[green]ok[/]" if row.verdict.passed else "[bold red]WRONG[/]"
         ratio = f"[{'green' if row.ratio >= 1 else 'yellow'}]{_times(row.ratio)}[/]"
         table.add_row(
-            row.step.name, row.step.size, duration(row.first), duration(row.anygpu), duration(row.numpy), ratio, row.verdict.text, mark
-        )
+            row.step.name, row.step.size, *(() if others else (duration(row.first),)), duration(row.anygpu), duration(row.numpy), ratio,
+            row.verdict.text, mark,
+            *(_cell(cells[number]) for cells in others.values()),
+        )  # fmt: skip
     return table
 
 
-def _summary(rows: list[Row]) -> str:
+def _cell(cell: Elsewhere) -> str:
+    if cell.refused:
+        return "[yellow]cannot[/]"
+    mark = "[bold red]WRONG[/]" if not cell.verdict.passed else "[green]=[/]" if cell.same_bits else "[yellow]~[/]"
+    return f"{duration(cell.seconds)} {mark}"
+
+
+def _summary(rows: list[Row], others: Mapping[str, Sequence[Elsewhere]]) -> str:
     overall = math.exp(sum(math.log(row.ratio) for row in rows) / len(rows))
     cached = sum(row.cached for row in rows)
     sources = {0: "all were compiled", len(rows): "all came from the disk cache"}
     source = sources.get(cached, f"{cached} came from the disk cache, {len(rows) - cached} were compiled")
     lines = [
         f"[bold]{_times(overall)}[/] as fast as NumPy in the geometric mean; times are medians of interleaved runs.",
-        f"First: the first launch, which compiles or loads the kernels ({source}).",
+        f"The first launches on the CPU took {duration(sum(row.first for row in rows))} in all, to compile or load the kernels ({source}).",
     ]
+    if others:
+        lines.append(f"{', '.join(others)}: with arrays in the device's memory, checked like the CPU's; = the CPU's bits, ~ other bits.")
+    for name, cells in others.items():
+        lines += [
+            f"{name} cannot run {row.step.name}: {escape(cell.refused)}"
+            for row, cell in zip(rows, cells, strict=True) if cell.refused
+        ]  # fmt: skip
     wrong = [row.step.name for row in rows if not row.verdict.passed]
+    wrong += [
+        f"{row.step.name} on {name}" for name, cells in others.items()
+        for row, cell in zip(rows, cells, strict=True) if not cell.verdict.passed
+    ]  # fmt: skip
     if wrong:
         lines.append(f"[bold red]Not as NumPy has it: {', '.join(wrong)}[/]")
     return "\n".join(lines)

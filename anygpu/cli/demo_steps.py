@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anygpu.cli import demo_kernels as kernels
 from anygpu.cli.pictures import Floats, Pixels
+from anygpu.engine.devices import Device
 from anygpu.engine.launch import Kernel
+from anygpu.runtime.device_array import DeviceArray
 
 Array = NDArray[np.generic]
+D = TypeVar("D", bound=np.generic)
+T = TypeVar("T", "Photograph", "Galaxies")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,30 @@ class Step:
     reference: Callable[[], Array]
     result: Array
     compare: Callable[[Array, Array], Verdict]
+
+
+def on_device(array: NDArray[D], device: Device) -> NDArray[D]:
+    """A copy in a device's memory. Kernels take it as they take an array of NumPy's, which nothing else here can."""
+    return cast("NDArray[D]", device.to_device(array).array(array.dtype, array.shape))
+
+
+def all_on_device(arrays: T, device: Device) -> T:
+    """A dataclass of arrays, all of them in a device's memory."""
+    copies = {field.name: on_device(getattr(arrays, field.name), device) for field in fields(arrays)}
+    return replace(arrays, **copies)
+
+
+def on_host(array: Array) -> Array:
+    """An array's values, wherever they are."""
+    return array.to_numpy() if isinstance(array, DeviceArray) else array
+
+
+def cleared(array: Array) -> None:
+    """Queue zeros for an array."""
+    if isinstance(array, DeviceArray):
+        array.buffer.fill(0)
+    else:
+        array[...] = 0
 
 
 def exactly(result: Array, reference: Array) -> Verdict:
@@ -107,7 +136,7 @@ class Photograph:
             kernels.sobel.forall(self.gray.shape)(self.gray, self.edges)
 
         def histogram() -> None:
-            self.counts[:] = 0
+            cleared(self.counts)
             kernels.histogram[(32, 3), 256](self.levels, self.counts)
 
         def transpose() -> None:
@@ -198,9 +227,9 @@ class View:
 SEAHORSES = View(-0.7445, 0.1226, 0.0105, 400)
 
 
-def mandelbrot_step(shape: tuple[int, int]) -> Step:
-    """The view of the valley at ``shape`` (height, width)."""
-    counts = np.empty(shape, np.float32)
+def mandelbrot_step(shape: tuple[int, int], counts: Floats | None = None) -> Step:
+    """The view of the valley at ``shape`` (height, width), counted in an array of one's own or in ``counts``."""
+    counts = np.empty(shape, np.float32) if counts is None else counts
     return Step(
         "Mandelbrot", f"{shape[1]}x{shape[0]}", (kernels.mandelbrot,), lambda: SEAHORSES.fill(counts),
         lambda: numpy_mandelbrot(SEAHORSES, shape), counts, mostly(0.001),

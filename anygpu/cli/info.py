@@ -54,6 +54,7 @@ def _device(device: Device) -> dict[str, str]:
         "64-bit atomics": capabilities.atomics64,
         "driver graphs": capabilities.driver_graphs,
         "kernels reach host memory": capabilities.host_pointers,
+        "float32 division rounded correctly": capabilities.correctly_rounded,
     }
     warps = ", ".join(map(str, capabilities.subgroup_sizes)) or "unknown"
     return {
@@ -61,16 +62,27 @@ def _device(device: Device) -> dict[str, str]:
         "vendor": properties.vendor,
         "driver": properties.driver_version,
         "architecture": properties.architecture,
-        "memory": size(properties.memory),
+        "memory": _memory(device),
         "compute units": f"{properties.compute_units:,}",
         "warp": f"{warps} lanes",
-        "largest block": f"{properties.maximum_block:,} work-items",
+        "largest block": f"{properties.maximum_block:,} work-items, {' x '.join(f'{n:,}' for n in properties.maximum_block_shape)}",
         "largest grid": f"{x:,} x {y:,} x {z:,} blocks",
         "shared memory": f"{properties.maximum_shared // 1024} KiB a block",
+        "largest buffer": size(properties.maximum_allocation),
         "dtypes": ", ".join(name for name in DTYPES if without.get(name, True)),
         "features": ", ".join(name for name, present in optional.items() if present) or "none",
         "source languages": ", ".join(("Python", *capabilities.languages) if device.name == "cpu" else capabilities.languages) or "none",
     } | dict(properties.details)
+
+
+def _memory(device: Device) -> str:
+    """Used and total, as far as the driver tells."""
+    total = size(device.properties.memory)
+    try:
+        free = device.driver.free_memory()
+    except AnyGPUError as error:
+        return f"{total} ({str(error).partition(chr(10))[0]})"
+    return f"{total}, in use unknown to its driver" if free is None else f"{size(device.properties.memory - free)} of {total} in use"
 
 
 def _versions() -> dict[str, str]:

@@ -37,6 +37,8 @@ from anygpu.codegen.llvm import Module, Writer
 from anygpu.dtypes import DType
 from anygpu.errors import Site
 from anygpu.ir.kernel import Array, Scope, Space
+from anygpu.passes.assume import Certain
+from anygpu.passes.intervals import Facts
 
 WordKind = Literal["grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar"]
 POINTERS = frozenset(("dynamic", "error", "print", "sync", "pointer"))
@@ -69,7 +71,10 @@ class DeviceOptions:
 
     ``small``: every array spans under 2**31 bytes, and positions and int arguments fit int32. ``block``: the block's extents, if the code
     is made for them alone, else ``threads`` bounds their product. ``disjoint``: no array that is written overlaps another argument.
-    ``votes``: an OpenCL device has ``cl_khr_subgroup_non_uniform_vote``, without which bounds checks are slower.
+    ``votes``: an OpenCL device has ``cl_khr_subgroup_non_uniform_vote``, without which bounds checks are slower. ``certain``: what launches
+    with such grids and shapes make certain of the kernel's statements (``passes.assume``). ``on_cpu``: an OpenCL device that is a CPU and
+    runs work-items as lanes of vectors: exchanges go through shared memory where the warp has not diverged, and kernels that are cheaper
+    in scalar code ask for that. ``ranged``: the launches are of a range.
     """
 
     small: bool = True
@@ -78,6 +83,25 @@ class DeviceOptions:
     threads: int = 1024
     disjoint: bool = False
     votes: bool = True
+    certain: Certain = ()
+    on_cpu: bool = False
+    ranged: bool = False
+
+    @property
+    def facts(self) -> Facts:
+        """What intervals of integers may rely on."""
+        return Facts(self.small, self.block, ranged=self.ranged)
+
+    @property
+    def warp_slots(self) -> int:
+        """Work-items of the largest possible block, rounded up to whole warps."""
+        x, y, z = self.block or (self.threads, 1, 1)
+        return (x * y * z + 31) & -32
+
+    @property
+    def whole_warps(self) -> bool:
+        """Whether every warp surely has all of its 32 lanes."""
+        return self.block is not None and self.block[0] * self.block[1] * self.block[2] % 32 == 0
 
 
 @dataclass(frozen=True)
@@ -178,7 +202,8 @@ class Target:
     offset rather than an address. ``static_limit`` bounds the shared memory that a module may declare. ``divergent_barriers``: whether
     work-items that have ended do not keep a barrier waiting. ``shuffles_by_step``: whether shuffles know segments. ``unrolls``: whether
     short loops are worth writing out. ``positions_anywhere``: whether any function can read its position and the extents.
-    ``inlined_reports``: up to how many places code that reports a failure is written out rather than called.
+    ``inlined_reports``: up to how many places code that reports a failure is written out rather than called. ``shared_counters``: whether
+    loops that step over the work-items of a block count for all together, as suits devices that run work-items as vectors.
     """
 
     name: str
@@ -199,6 +224,7 @@ class Target:
     shuffles_by_step: bool = False
     positions_anywhere: bool = False
     unrolls: bool = False
+    shared_counters: bool = False
 
     def pointer(self, space: Space) -> str:
         """The LLVM type of a pointer into a space."""
@@ -264,15 +290,15 @@ class Target:
         return None
 
     def convert(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str | None:
-        """A conversion that this target does not write as all others do; ``source`` is never a half type."""
+        """A conversion that this target does not write as all others do; A half type is converted to float32 first."""
         return None
 
-    def attributes(self, options: DeviceOptions, warps: bool) -> str:
-        """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps."""
+    def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
+        """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps, ``scalar``: it shall not be made into vectors."""
         return ""
 
-    def metadata(self) -> str:
-        """Module metadata that ``attributes`` refers to."""
+    def metadata(self, options: DeviceOptions, flat: bool) -> str:
+        """Module metadata that ``attributes`` refers to; ``flat``: the launch's block is ``(x*y*z, 1, 1)``."""
         return ""
 
 

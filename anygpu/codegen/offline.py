@@ -45,7 +45,7 @@ def recipe(architecture: str) -> Recipe:
         wave = wave_of(architecture)
         return Recipe(amdgcn(wave), architecture, f"+wavefrontsize{wave}" if wave == 32 else "", "object", 3)
     if architecture == "spirv":
-        return Recipe(SPIRV, "", "", "object", 1)
+        return Recipe(SPIRV, "", "", "object", 0)
     raise ValueError(f"unknown architecture '{architecture}': name one like sm_90, gfx942 or spirv")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anygpu.codegen.device import DeviceCode, DeviceOptions, Target, Word
 from anygpu.codegen.llvm import scalar_type
@@ -15,7 +15,7 @@ from anygpu.codegen.simt_barriers import uniform_barriers
 from anygpu.codegen.simt_memory import MemoryAccess
 from anygpu.codegen.simt_reports import print_function
 from anygpu.codegen.simt_values import Values, to_bits
-from anygpu.codegen.simt_warp import WarpOperations, diverged_statements
+from anygpu.codegen.simt_warp import LANES, WarpOperations, diverged_statements
 from anygpu.errors import UNKNOWN, CompileError, Diagnostic, Location
 from anygpu.ir.kernel import (
     Array,
@@ -43,10 +43,13 @@ from anygpu.ir.kernel import (
     subexpressions,
     walk,
 )
+from anygpu.passes.assume import assume
+from anygpu.passes.cost import costs
 from anygpu.passes.hoist_checks import hoist_checks
-from anygpu.passes.intervals import Facts, Intervals, analyse, interval
+from anygpu.passes.intervals import Intervals, analyse, interval
 from anygpu.passes.narrow import narrow
-from anygpu.passes.uniformity import VARYING, Shape
+from anygpu.passes.strided import share_counters
+from anygpu.passes.uniformity import VARYING, Shape, uniformity
 
 _EVERYTHING_VARIES: dict[tuple[str, int], Shape] = {
     (name, axis): VARYING for name in ("thread", "block", "block_dim", "grid_dim", "lane", "warp") for axis in range(3)
@@ -72,7 +75,7 @@ class Simt:
         self.target = values.target
         self.memory = MemoryAccess(values)
         self.diverged = diverged_statements(kernel)
-        self.warp = WarpOperations(values, self.diverged, whole=_whole_warps(values.options.block))
+        self.warp = WarpOperations(values, self.diverged)
         self.regions: dict[str, _Region] = {}
         self.votes = ""
 
@@ -394,14 +397,10 @@ def _weight(body: Body) -> int:
     return total
 
 
-def _whole_warps(block: tuple[int, int, int] | None) -> bool:
-    """Whether blocks are known to have no partial warp."""
-    return block is not None and block[0] * block[1] * block[2] % 32 == 0
-
-
 def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:
-    """The kernel as it is emitted: barriers where all work-items pass, checks hoisted or proven, integers narrowed. And what is known of
-    its integers, where that is of use."""
+    """The kernel as it is emitted: without what launches make certain, barriers where all work-items pass, checks hoisted or proven,
+    integers narrowed. And what is known of its integers, where that is of use."""
+    kernel = assume(kernel, options.certain)
     for stmt in walk(kernel.body):
         if isinstance(stmt, Barrier) and stmt.scope == "grid" and "grid_barrier" in target.unsupported:
             raise _refuse(kernel, stmt.loc, f"{target.name} has no barrier of the whole grid", target.unsupported["grid_barrier"])
@@ -411,8 +410,10 @@ def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Ke
         message = f"{target.name} needs all work-items of a block to pass each barrier, but control flow around this one differs among them"
         raise _refuse(kernel, where.loc, message, "move the barrier out of the branch or loop whose condition depends on the work-item")
     kernel = uniform or kernel
+    facts = options.facts
+    if target.shared_counters:
+        kernel = share_counters(kernel, facts)
     if options.small:
-        facts = Facts(True, options.block)
         if options.bounds_check:
             kernel = hoist_checks(kernel, {}, {}, facts, True)
         shapes = dict.fromkeys(_variables(kernel), VARYING) if target.narrow else {}
@@ -433,6 +434,9 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
     """
     kernel, found = _prepare(kernel, target, options)
     warps = exchanges(kernel)
+    scalar = options.on_cpu and not warps and _cheaper_in_scalars(kernel)
+    if scalar:
+        options = replace(options, votes=False)  # there are no neighbours to ask
     values = Values(kernel, target, options, flat=warps and target.flat_warps)
     emitter = Simt(kernel, values, found)
     emitter.body(kernel.body)
@@ -451,15 +455,25 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
         return "readonly" * (word.name not in written) + " noalias" * options.disjoint
 
     entry = "ag_" + re.sub(r"[^A-Za-z0-9_]", "_", kernel.name)
-    head = f"define {target.convention} void @{entry}({values.parameter_list(attributes)}) {target.attributes(options, warps)}"
+    head = f"define {target.convention} void @{entry}({values.parameter_list(attributes)}) {target.attributes(options, warps, scalar)}"
     values.module.definitions[f"@{entry}"] = f"{head} {{\n{values.w.body()}\n}}"
     rare = "alwaysinline" if len(values.sites) <= target.inlined_reports else "cold noinline"
-    text = f"{values.module.text(target.triple, target.layout)}attributes #0 = {{ {rare} }}\n{target.metadata()}"
-    shared = emitter.memory.shared_bytes
+    text = f"{values.module.text(target.triple, target.layout)}attributes #0 = {{ {rare} }}\n{target.metadata(options, values.flat)}"
+    shared = emitter.memory.shared_bytes + (4 * (options.warp_slots + 64) if LANES in values.module.definitions else 0)
     return DeviceCode(
         kernel.name, target.name, entry, text, values.words(), tuple(values.sites), shared, emitter.memory.launch_shared_bytes,
         values.flat, frozenset(values.capabilities),
     )  # fmt: skip
+
+
+def _cheaper_in_scalars(kernel: Kernel) -> bool:
+    """Whether vectors do not pay on a CPU: gathers outweigh the arithmetic, or atomics in a loop take the lanes one by one anyway."""
+    loops = (s for s in walk(kernel.body) if isinstance(s, For | While))
+    if any(isinstance(inner, Atomic) for loop in loops for inner in walk(loop.body)):
+        return True
+    specials = {("thread", 0): Shape(1)}
+    vector, scalar = costs(kernel, uniformity(kernel, specials), specials)
+    return scalar < vector
 
 
 def _mentions_half(kernel: Kernel) -> bool:

@@ -11,7 +11,7 @@ from anygpu.codegen.simt_reports import report_function, site_function
 from anygpu.dtypes import DType, bool_, float32, int32, int64
 from anygpu.errors import Location, Site
 from anygpu.ir.kernel import Array, Bitcast, Cast, Const, Dim, Expr, Kernel, Op, Ref, Special, Var
-from anygpu.passes.intervals import Facts, State, is_exact
+from anygpu.passes.intervals import State, is_exact
 
 _MAY_WRAP = ("add", "sub", "mul")
 _WORD_ORDER = ("grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar")
@@ -33,7 +33,7 @@ class Values:
         self.declared_extents: dict[str, tuple[str, ...]] = {}
         self.capabilities: set[str] = set()
         self.state: State | None = None  # what is known of integers where the current statement stands
-        self.facts = Facts(options.small, options.block)
+        self.facts = options.facts
         self._words: dict[Word, str] = {}
         self._slots: dict[str, str] = {}
         self._entry: dict[object, str] = {}
@@ -127,6 +127,8 @@ class Values:
         w = self.w
         number = self.target.position(w, "thread", 0)
         x = self.word("block", axis=0)
+        if axis == 0 and self.options.block is not None and self.options.block[1:] == (1, 1):
+            return number
         if axis == 0:
             return w.emit(f"urem i64 {number}, {x}")
         rest, y = w.emit(f"udiv i64 {number}, {x}"), self.word("block", axis=1)
@@ -179,9 +181,9 @@ class Values:
             case Dim(array=array, axis=axis, dtype=dtype):
                 return resize(w, self.extent(array, axis), int64, dtype, 0, True)
             case Cast(arg=arg, dtype=dtype):
-                source = float32 if arg.dtype.is_half and not dtype.is_half else arg.dtype  # a half's values are all float32's
-                given = emit_cast(w, self.evaluate(arg), arg.dtype, source, 0)
-                return self.target.convert(w, given, source, dtype) or emit_cast(w, given, source, dtype, 0)
+                if arg.dtype.is_half and dtype is not float32:  # a half's values are all float32's
+                    return self._convert(self._convert(self.evaluate(arg), arg.dtype, float32), float32, dtype)
+                return self._convert(self.evaluate(arg), arg.dtype, dtype)
             case Bitcast(arg=arg, dtype=dtype):
                 return emit_bitcast(w, self.evaluate(arg), arg.dtype, dtype, 0)
             case Op(name=name, args=args):
@@ -192,6 +194,9 @@ class Values:
                 if name in _MAY_WRAP and expr.dtype.kind == "i" and self.state is not None and is_exact(expr, self.state, self.facts):
                     return w.emit(f"{name} nsw i{expr.dtype.bits} {values[0]}, {values[1]}")  # addresses split only sums that do not wrap
                 return self.target.operation(w, name, operand, values) or emit_operation(w, name, operand, 0, values)
+
+    def _convert(self, value: str, source: DType, target: DType) -> str:
+        return self.target.convert(self.w, value, source, target) or emit_cast(self.w, value, source, target, 0)
 
     def slot(self, var: Var) -> str:
         """The stack memory of a variable, zero at the start; LLVM makes registers of it."""

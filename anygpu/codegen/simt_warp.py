@@ -21,6 +21,8 @@ from anygpu.passes.uniformity import expression_shape, uniformity
 
 FULL = 0xFFFFFFFF
 ALL = "-1"  # the 32 lanes as an i32
+LANES = "@lanes"  # what lanes exchange, where that goes through shared memory
+_MARGIN = 32  # slots before the first warp's and behind the last one's
 
 
 def diverged_statements(kernel: Kernel) -> frozenset[int]:
@@ -63,11 +65,11 @@ def diverged_statements(kernel: Kernel) -> frozenset[int]:
 class WarpOperations:
     """Emits the warp operations of one kernel."""
 
-    def __init__(self, values: Values, diverged: frozenset[int], whole: bool):
+    def __init__(self, values: Values, diverged: frozenset[int]):
         self.values = values
         self.w = values.w
         self.diverged = diverged
-        self.whole = whole  # blocks have no partial warps
+        self.together = False  # whether all lanes run the statement that is being emitted
 
     def emit(self, stmt: WarpOp) -> None:
         """``stmt.var = stmt.op(...)``."""
@@ -75,14 +77,14 @@ class WarpOperations:
         args = [values.evaluate(a) for a in stmt.args]
         everyone = isinstance(stmt.mask, Const) and int(stmt.mask.value) == FULL
         named = "" if everyone else values.evaluate(stmt.mask)
-        diverged = id(stmt) in self.diverged
-        members = values.target.members(w, diverged)
+        self.together = id(stmt) not in self.diverged
+        members = values.target.members(w, not self.together)
 
         def among(bits: str) -> str:
             return bits if everyone else w.emit(f"and i32 {bits}, {named}")
 
         def vote(bit: str) -> str:
-            known = bit == "true" and self.whole and not diverged
+            known = bit == "true" and self.together and values.options.whole_warps
             return among(ALL if known else values.target.ballot(w, members, bit))
 
         match stmt.op:
@@ -111,7 +113,7 @@ class WarpOperations:
 
     def _from_lane(self, members: str, value: str, dtype: DType, lane: str) -> str:
         """The value that a lane (an i32 of 0 to 31) holds."""
-        return self._in_pieces(value, dtype, lambda bits: self.values.target.shuffle(self.w, members, bits, lane))
+        return self._in_pieces(value, dtype, lambda bits: self._shuffled(members, bits, lane))
 
     def _in_pieces(self, value: str, dtype: DType, exchange: Callable[[str], str]) -> str:
         """A value that lanes exchange in pieces of 32 bits."""
@@ -125,6 +127,48 @@ class WarpOperations:
         wide = bits if dtype.bits == 32 else w.emit(f"zext i{dtype.bits} {bits} to i32")
         found = exchange(wide)
         return from_bits(w, found if dtype.bits == 32 else w.emit(f"trunc i32 {found} to i{dtype.bits}"), dtype)
+
+    def _shuffled(self, members: str, bits: str, lane: str) -> str:
+        """The i32 that a lane holds: by the target's shuffle, or through a row of shared memory that each warp has for itself."""
+        w, values, target = self.w, self.values, self.values.target
+        if not self._in_memory:
+            return target.shuffle(w, members, bits, lane)
+        pointer, own = target.pointer("shared"), self._slot()
+        first = values.at_entry("warp_slots", lambda: w.emit(f"add i64 {w.emit(f'and i64 {self._number()}, -32')}, {_MARGIN}"))
+        w.do(f"store i32 {bits}, {own}, align 4")
+        target.warp_barrier(w, False)
+        slot = w.emit(f"add i64 {first}, {w.emit(f'zext i32 {lane} to i64')}")
+        found = w.emit(f"load i32, {pointer} {w.emit(f'getelementptr i32, {pointer} {LANES}, i64 {slot}')}, align 4")
+        target.warp_barrier(w, False)
+        return found
+
+    @property
+    def _in_memory(self) -> bool:
+        return self.values.options.on_cpu and self.together
+
+    def _number(self) -> str:
+        return self.values.at_entry("number", self.values.thread_number)
+
+    def _slot(self) -> str:
+        """The place in shared memory where this work-item leaves an i32 for the others of its warp, as a typed pointer."""
+        values, target = self.values, self.values.target
+        pointer, size = target.pointer("shared"), values.options.warp_slots + 2 * _MARGIN
+        variable = f"addrspace({target.spaces['shared']}) global"
+        values.module.definitions[LANES] = f"{LANES} = internal {variable} [{size} x i32] undef, align 64"
+        place = values.at_entry("lane_place", lambda: self.w.emit(f"add i64 {self._number()}, {_MARGIN}"))
+        return f"{pointer} " + values.at_entry(
+            "lane_slot", lambda: self.w.emit(f"getelementptr i32, {pointer} {LANES}, i64 {place}")
+        )  # fmt: skip
+
+    def _neighbour(self, bits: str, steps: int) -> str:
+        """The i32 of the work-item so many further, which may be of another warp or none: neighbours read from places side by side."""
+        w, target, own = self.w, self.values.target, self._slot()
+        w.do(f"store i32 {bits}, {own}, align 4")
+        target.warp_barrier(w, False)
+        there = w.emit(f"getelementptr i32, {own}, i64 {steps}")
+        found = w.emit(f"load i32, {target.pointer('shared')} {there}, align 4")
+        target.warp_barrier(w, False)
+        return found
 
     def _takes_part(self, taking: str, lane: str) -> str:
         return "true" if taking == ALL else self.w.emit(f"trunc i32 {self.w.emit(f'lshr i32 {taking}, {lane}')} to i1")
@@ -156,8 +200,15 @@ class WarpOperations:
             return self._from_lane(members, value, dtype, w.emit(f"xor i32 {lane}, {step}"))
         legal = w.emit(f"icmp ult i32 {target}, {width}")
         source = w.emit(f"select i1 {legal}, i32 {w.emit('or i32 ' + w.emit(f'and i32 {lane}, {-width}') + f', {target}')}, i32 {lane}")
-        found = self._from_lane(members, value, dtype, source)
         kind = scalar_type(dtype)
+        distance = stmt.args[1]
+        if self._in_memory and taking == ALL and isinstance(distance, Const) and stmt.op in ("shfl_up", "shfl_down") and dtype.bits <= 32:
+            steps = min(max(int(distance.value), -_MARGIN), _MARGIN) * (1 if stmt.op == "shfl_down" else -1)
+            bits = to_bits(w, value, dtype)
+            near = self._neighbour(bits if dtype.bits == 32 else w.emit(f"zext i{dtype.bits} {bits} to i32"), steps)
+            found = from_bits(w, near if dtype.bits == 32 else w.emit(f"trunc i32 {near} to i{dtype.bits}"), dtype)
+            return w.emit(f"select i1 {legal}, {kind} {found}, {kind} {value}")
+        found = self._from_lane(members, value, dtype, source)
         return w.emit(f"select i1 {self._takes_part(taking, source)}, {kind} {found}, {kind} {value}")
 
     def _same(self, members: str, value: str, dtype: DType) -> str:

@@ -24,11 +24,9 @@ from anygpu.engine.compile import (
     cpu_options,
     declared_arrays,
     emit_variant,
-    lower,
     machine_fingerprint,
-    run_passes,
 )  # fmt: skip
-from anygpu.engine.device_variant import compile_for
+from anygpu.engine.device_variant import Lowered, compile_for, lower_now
 from anygpu.engine.fastpath import TYPE_OFFSET
 from anygpu.engine.launch import RANGE_BLOCK, Kernel
 from anygpu.engine.manifest import (
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
     from anygpu.codegen.native import HostCpu
     from anygpu.codegen.targets.cpu_library import LibraryKernel
     from anygpu.frontend.signature import Type
-    from anygpu.ir.kernel import Kernel as KernelIR
 
 Triple = tuple[int, int, int]
 Progress = Callable[[str], None]  # told what is about to be done
@@ -94,7 +91,7 @@ class _Unit:
     wanted: Wanted
     symbol: str
     checks: bool
-    forms: dict[int, tuple[KernelIR, KernelIR]]  # as lowered, and after all passes
+    forms: dict[int, Lowered]
     cpu: list[CpuVariant] = field(default_factory=list)
     devices: list[DeviceVariant] = field(default_factory=list)
 
@@ -148,7 +145,7 @@ def compile_folder(
             _compile_device(unit, target, launches, files)
     header = f"{name}.h"
     kernels = _kernel_entries(units)
-    files[header] = header_text(name, kernels, [unit.forms[min(unit.forms)][0] for unit in units], libraries, version).encode()
+    files[header] = header_text(name, kernels, [unit.forms[min(unit.forms)].source for unit in units], libraries, version).encode()
     listed = {known: File(hashlib.sha256(data).hexdigest(), len(data)) for known, data in sorted(files.items())}
     sites = [site for unit in units for variant in unit.cpu for site in variant.sites]
     sites += [site for unit in units for variant in unit.devices for site in variant.sites]
@@ -189,9 +186,8 @@ def _unit(wanted: Wanted, symbol: str, launches: Launches) -> _Unit:
         except ValueError as error:
             raise ArgumentError(f"argument '{name}' of kernel '{kernel.name}': {error}") from error
 
-    def lowered(axes: int) -> tuple[KernelIR, KernelIR]:
-        found = lower(kernel.__wrapped__, wanted.types, Options(bounds_check=checks, fastmath=kernel.fastmath, range_ndim=axes))
-        return found, run_passes(found, kernel.fastmath)
+    def lowered(axes: int) -> Lowered:
+        return lower_now(kernel, wanted.types, Options(bounds_check=checks, fastmath=kernel.fastmath, range_ndim=axes))
 
     if launches.axes is not None:
         return _Unit(wanted, symbol, checks, {launches.axes: lowered(launches.axes)})
@@ -273,7 +269,8 @@ def _library_kernel(unit: _Unit, target: str, cpu: HostCpu, launches: Launches) 
 
     variants: list[LibraryVariant] = []
     kernel = unit.wanted.kernel
-    for axes, (source, final) in unit.forms.items():
+    for axes, given in unit.forms.items():
+        source, final = given.source, given.final
         known = set()
         for small in (True, False):
             for options in _cpu_launches(kernel, launches, axes, small, unit.checks):
@@ -293,7 +290,7 @@ def _library_kernel(unit: _Unit, target: str, cpu: HostCpu, launches: Launches) 
                     )
                 )  # fmt: skip
     # the function for C takes the kernel's own parameters: those of a range come after them
-    source, _ = next(iter(unit.forms.values()))
+    source = next(iter(unit.forms.values())).source
     return LibraryKernel(kernel.name, unit.symbol, source, tuple(parameter.name for parameter in source.params), tuple(variants))
 
 
@@ -316,13 +313,12 @@ def _compile_device(unit: _Unit, target: str, launches: Launches, files: dict[st
     from anygpu.codegen.device import DeviceOptions
 
     kernel = unit.wanted.kernel
-    for axes in unit.forms:
-        options = Options(bounds_check=unit.checks, fastmath=kernel.fastmath, range_ndim=axes)
+    for axes, given in unit.forms.items():
         for small in (True, False):
             block = launches.block if axes == 0 else (RANGE_BLOCK, 1, 1)
-            device = DeviceOptions(small, unit.checks, block)
+            device = DeviceOptions(small, unit.checks, block, ranged=axes > 0)
             try:
-                a = compile_for(kernel, unit.wanted.types, options, device, target)
+                a = compile_for(given, device, target)
             except InternalError as error:
                 raise TargetError(f"kernel '{kernel.name}' cannot be compiled for {target}: {error}") from error
             form = ("range" if axes else "grid") + ("" if small else ".large")

@@ -75,10 +75,10 @@ def _launch(launcher: Launcher, args: Sequence[object], stream: Stream, key: tup
     described, repeatable = kernel.describe(args, copies)
     checks = config().bounds_check if kernel.bounds_check is None else kernel.bounds_check
     small = launcher.small and all(a.small for a in described)
-    variant = kernel.device_variant(tuple(a.type for a in described), launcher, checks, small, device)
+    parts = [part for a in described for part in a.parts] + list(launcher.extent)
+    variant = kernel.device_variant(tuple(a.type for a in described), parts, launcher, checks, small, device)
     artifact = variant.artifact
     _check_shared(launcher, artifact, name, device)
-    parts = [part for a in described for part in a.parts] + list(launcher.extent)
     host = [(n, part, written) for part, (n, _, _, written) in zip(parts, artifact.parameters, strict=True) if isinstance(part, np.ndarray)]
     for n, array, written in host:
         if written and not array.flags.writeable:

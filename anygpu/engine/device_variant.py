@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from anygpu.engine.compile import Options, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
 from anygpu.engine.exclusive import exclusive
-from anygpu.engine.fingerprint import compiler_fingerprint, function_fingerprint
+from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.errors import LaunchError
 from anygpu.runtime.base import Code, Launch, Parameter
 from anygpu.runtime.device import Device
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from anygpu.engine.launch import Kernel, Launcher
     from anygpu.errors import Site
     from anygpu.frontend.signature import Type
+    from anygpu.ir.kernel import Kernel as IrKernel
+    from anygpu.passes.assume import Certain
 
 _NEEDS = {
     "fp64": "computes in float64",
@@ -29,6 +31,9 @@ _NEEDS = {
     "subgroups32": "exchanges values between the lanes of a warp, which needs sub-groups of 32 work-items",
     "cooperative": "synchronises its whole grid",
 }
+
+
+MOST_CERTAIN = 8  # sets of what is certain that a kernel is compiled for; further launches keep their checks
 
 
 @dataclass(frozen=True)
@@ -66,28 +71,55 @@ def architecture(device: Device) -> str:
     return "spirv" if device.driver.api == "opencl" else device.properties.architecture
 
 
+@dataclass(frozen=True)
+class Lowered:
+    """A kernel's IR for some types: as the frontend gives it, and after all shared passes. All variants for these types are made of it,
+    since what a launch makes certain is said of its statements."""
+
+    options: Options
+    fingerprint: Fingerprint
+    source: IrKernel
+    final: IrKernel
+    known: set[Certain] = field(default_factory=set, compare=False)  # what launches so far made certain
+
+
 @exclusive
-def compile_for(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str) -> DeviceArtifact:
+def lowered(kernel: Kernel, types: Sequence[Type], options: Options) -> Lowered:
+    """The IR for these types; of the values that the kernel captures those that were current when it was first asked for."""
+    key = (tuple(types), options)
+    known = kernel.lowered.get(key)
+    if known is None:
+        known = kernel.lowered[key] = lower_now(kernel, types, options)
+    return known
+
+
+def lower_now(kernel: Kernel, types: Sequence[Type], options: Options) -> Lowered:
+    """The IR for these types and the values that the kernel captures now."""
+    source = lower(kernel.__wrapped__, types, options)
+    return Lowered(options, function_fingerprint(kernel.__wrapped__, types), source, run_passes(source, options.fastmath))
+
+
+@exclusive
+def compile_for(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
     """The code of a variant for an architecture, from the disk cache if it holds it. Needs no device."""
-    fingerprint = function_fingerprint(kernel.__wrapped__, types)
+    fingerprint, options = given.fingerprint, given.options
     text = "\n".join([fingerprint.types, compiler_fingerprint(), target, repr(options), repr(device)])
     key = hashlib.sha256(text.encode()).hexdigest()
     data = disk_cache().get(key) if fingerprint.exact else None
     found = None if data is None else pickle.loads(data)
     if isinstance(found, DeviceArtifact):
         return found
-    artifact = _compile(kernel, types, options, device, target)
+    artifact = _compile(given, device, target)
     if fingerprint.exact:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
     return artifact
 
 
-def _compile(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str) -> DeviceArtifact:
+def _compile(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
     from anygpu.codegen.offline import compile_device, link, recipe
     from anygpu.codegen.simt import emit_device
 
-    source = lower(kernel.__wrapped__, types, options)
-    final = run_passes(source, options.fastmath)
+    source, final = given.source, given.final
     code = emit_device(final, recipe(target).target, device)
     image = compile_device(code, target)
     if target.startswith("gfx"):
@@ -100,7 +132,9 @@ def _compile(kernel: Kernel, types: Sequence[Type], options: Options, device: De
 
 
 @exclusive
-def device_text(kernel: Kernel, types: Sequence[Type], options: Options, device: DeviceOptions, target: str, stage: str) -> str:
+def device_text(
+    kernel: Kernel, types: Sequence[Type], options: Options, launcher: Launcher, small: bool, target: str, stage: str
+) -> str:
     """The text of one stage (``ir``, ``passes``, ``llvm`` or ``asm``) of a variant for an architecture. Needs no device."""
     from anygpu.codegen.offline import assembly, recipe
     from anygpu.codegen.simt import emit_device
@@ -113,26 +147,55 @@ def device_text(kernel: Kernel, types: Sequence[Type], options: Options, device:
     final = run_passes(source, options.fastmath)
     if stage == "passes":
         return print_kernel(final)
-    code = emit_device(final, code_for, device)
+    code = emit_device(final, code_for, device_options(final, launcher, small, options.bounds_check))
     return code.text if stage == "llvm" else assembly(code, target)
 
 
-def device_options(kernel: Kernel, launcher: Launcher, small: bool, checks: bool) -> DeviceOptions:
-    """What the variant for a launch assumes. Kernels with barriers, whose accesses to shared memory are proven by it, are made for one
-    block size each."""
+def device_options(final: IrKernel, launcher: Launcher, small: bool, checks: bool) -> DeviceOptions:
+    """What the variant for a launch assumes on any device. Kernels whose work-items deal with each other, whose accesses to shared memory
+    are proven by it, are made for one block size each, and so are ranges, whose block is always the same."""
     from anygpu.codegen.device import DeviceOptions
+    from anygpu.ir.kernel import Barrier, WarpOp, walk
 
-    return DeviceOptions(small, checks, launcher.block if kernel.has_barriers and not launcher.extent else None)
+    ranged = bool(launcher.extent)
+    fixed = ranged or any(isinstance(s, Barrier | WarpOp) for s in walk(final.body))
+    return DeviceOptions(small, checks, launcher.block if fixed else None, ranged=ranged)
 
 
-def load_variant(kernel: Kernel, types: tuple[Type, ...], options: Options, assumed: DeviceOptions, device: Device) -> DeviceVariant:
+@exclusive
+def launch_options(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool, device: Device) -> DeviceOptions:
+    """The same for a device that is here, and what the launch's grid and shapes make certain."""
+
+    assumed = device_options(given.final, launcher, small, given.options.bounds_check)
+    return replace(assumed, certain=_certain(given, launcher, parts, small), on_cpu=device.capabilities.on_cpu)
+
+
+def _certain(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool) -> Certain:
+    from anygpu.ir.kernel import Array
+    from anygpu.passes.assume import certain
+    from anygpu.passes.intervals import Facts
+
+    if not launcher.blocks:
+        return ()
+    final = given.final
+    shapes = {p.name: part.shape for p, part in zip(final.params, parts, strict=True) if isinstance(p, Array)}  # type: ignore[attr-defined]
+    first = len(final.params) - len(launcher.extent)
+    values = {p.name: n for p, n in zip(final.params[first:], launcher.extent, strict=True)}
+    found = certain(final, Facts(small, launcher.block, launcher.grid, shapes, values))
+    if found not in given.known and len(given.known) >= MOST_CERTAIN:
+        return ()
+    given.known.add(found)
+    return found
+
+
+def load_variant(kernel: Kernel, types: tuple[Type, ...], given: Lowered, assumed: DeviceOptions, device: Device) -> DeviceVariant:
     """The loaded variant for these types on a device."""
-    key = (device.name, types, options, assumed)
+    digest = given.fingerprint.digest
+    key = (device.name, types, given.options, assumed, digest)
     known = kernel.device_variants.get(key)
     if known is not None:
         return known
-    artifact = compile_for(kernel, types, options, assumed, architecture(device))
-    digest = function_fingerprint(kernel.__wrapped__, types).digest
+    artifact = compile_for(given, assumed, architecture(device))
     variant = load_artifact(kernel.name, artifact, device, digest)
     kernel.forget_others(digest)
     kernel.device_variants[key] = variant

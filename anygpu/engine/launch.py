@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
 from anygpu.runtime.current import current
 
 if TYPE_CHECKING:
-    from anygpu.engine.device_variant import DeviceVariant
+    from anygpu.engine.device_variant import DeviceVariant, Lowered
     from anygpu.frontend.signature import Type
     from anygpu.runtime.device import Device
     from anygpu.runtime.stream import Stream
@@ -84,6 +84,7 @@ class Kernel:
         self._launchers: dict[object, Launcher] = {}
         self._quick: weakref.WeakSet[Launcher] = weakref.WeakSet()  # those that know how to launch again
         self.device_variants: dict[object, DeviceVariant] = {}
+        self.lowered: dict[object, Lowered] = {}  # for devices
         self._history: list[tuple[tuple[Type, ...], Options, Variant]] = []
 
     def __repr__(self) -> str:
@@ -129,19 +130,36 @@ class Kernel:
             shared = _count(configuration[3], "the dynamic shared memory")
             if shared > SHARED_LIMIT:
                 raise LaunchError(f"{shared:,} bytes of dynamic shared memory were asked for; the limit is {SHARED_LIMIT:,}")
-        stream = configuration[2] if len(configuration) >= 3 and configuration[2] not in (None, 0) else None
-        if stream is not None and not hasattr(stream, "device"):
-            raise LaunchError(f"a stream is what device.create_stream() makes, or 0 or None for the device's own, not {stream!r}")
-        return Launcher(self, grid, block, shared, (), stream)
+        return Launcher(self, grid, block, shared, (), _stream(configuration[2]) if len(configuration) >= 3 else None)
 
-    def forall(self, shape: int | Sequence[int]) -> Launcher:
-        """Launch over every index of ``shape``, an int or a sequence of up to 8.
+    def forall(self, shape: int | Sequence[int], *, stream: Stream | Literal[0] | None = None) -> Launcher:
+        """Launch over every index of ``shape``, an int or a sequence of up to 8, on ``stream`` if one is given.
 
         ``ag.grid(n)`` then gives the index, whose last axis varies fastest.
-        """
-        return self._launcher(shape, self._range, Kernel.forall)  # never a grid's configuration
 
-    def _range(self, shape: object) -> Launcher:
+            >>> import numpy as np, anygpu as ag
+            >>> @ag.kernel
+            ... def negate(x):
+            ...     i = ag.grid(1)
+            ...     x[i] = -x[i]
+            >>> x, stream = np.arange(3.0), ag.Device("cpu").create_stream()
+            >>> negate.forall(x.size, stream=stream)(x)
+            >>> x.tolist()
+            [-0.0, -1.0, -2.0]
+        """
+        chosen = _stream(stream)
+        if chosen is None:
+            return self._launcher(shape, self._range, Kernel.forall)  # never a grid's configuration
+        try:
+            key = (self, Kernel.forall, _key(shape))
+            known = chosen.launchers.get(key)
+        except TypeError:  # a list or an array as the shape
+            return self._range(shape, chosen)
+        if known is None:
+            known = chosen.launchers[key] = self._range(shape, chosen)
+        return known  # type: ignore[return-value]
+
+    def _range(self, shape: object, stream: Stream | None = None) -> Launcher:
         try:
             extent: tuple[int, ...] = (operator.index(shape),)  # type: ignore[arg-type]
         except TypeError:
@@ -163,7 +181,7 @@ class Kernel:
         for n in extent[:-2]:
             rest *= n
         grid = (-(-last // RANGE_BLOCK), extent[-2] if len(extent) > 1 else 1, rest)
-        return Launcher(self, grid if total else (0, 0, 0), (RANGE_BLOCK, 1, 1), 0, extent)
+        return Launcher(self, grid if total else (0, 0, 0), (RANGE_BLOCK, 1, 1), 0, extent, stream)
 
     # --------------------------------------------------------------------------------------------------------------- launching
 
@@ -251,12 +269,14 @@ class Kernel:
         """The arguments of a launch as this kernel takes them, and whether later ones of the same Python types need no other treatment."""
         return [describe(value, name, copies) for name, value in zip(self._names, args, strict=True)], True
 
-    def device_variant(self, types: tuple[Type, ...], launcher: Launcher, checks: bool, small: bool, device: Device) -> DeviceVariant:
-        """The variant for these types on a device other than the CPU."""
-        from anygpu.engine.device_variant import device_options, load_variant
+    def device_variant(
+        self, types: tuple[Type, ...], parts: Sequence[object], launcher: Launcher, checks: bool, small: bool, device: Device
+    ) -> DeviceVariant:
+        """The variant for a launch on a device other than the CPU. ``parts`` are the flattened arguments and the range's extents."""
+        from anygpu.engine.device_variant import launch_options, load_variant, lowered
 
-        options = Options(bounds_check=checks, fastmath=self.fastmath, range_ndim=len(launcher.extent))
-        return load_variant(self, types, options, device_options(self, launcher, small, checks), device)
+        given = lowered(self, types, Options(bounds_check=checks, fastmath=self.fastmath, range_ndim=len(launcher.extent)))
+        return load_variant(self, types, given, launch_options(given, launcher, parts, small, device), device)
 
     def _variant(self, types: tuple[Type, ...], options: Options) -> Variant:
         """The variant for these types and options. All variants of a kernel hold the same captured values: those that were current
@@ -277,6 +297,7 @@ class Kernel:
             return
         self._variants.clear()
         self.device_variants.clear()
+        self.lowered = {key: one for key, one in self.lowered.items() if one.fingerprint.digest == digest}
         self._plans.clear()
         for launcher in list(self._quick):
             launcher.native = None
@@ -328,11 +349,10 @@ class Kernel:
         checks = config().bounds_check if self.bounds_check is None else self.bounds_check
         small = launcher.small and all(a.small for a in described)
         if target is not None:
-            from anygpu.engine.device_variant import device_options, device_text
+            from anygpu.engine.device_variant import device_text
 
             chosen = Options(bounds_check=checks, fastmath=self.fastmath, range_ndim=len(launcher.extent))
-            assumed = device_options(self, launcher, small, checks)
-            return device_text(self, tuple(a.type for a in described), chosen, assumed, target, stage)
+            return device_text(self, tuple(a.type for a in described), chosen, launcher, small, target, stage)
         options = self._options(launcher, checks, small)
         stages: dict[str, str] = {}
         compile_artifact(self.__wrapped__, tuple(a.type for a in described), options, stages)
@@ -439,6 +459,15 @@ def _key(configuration: object) -> object:
     if type(configuration) is tuple:
         return tuple([item if type(item) is int else _key(item) for item in configuration])
     return configuration if type(configuration) is int else (type(configuration), configuration)
+
+
+def _stream(value: object) -> Stream | None:
+    """The stream of a configuration; None for the device's own."""
+    if value is None or (type(value) is int and value == 0):
+        return None
+    if not hasattr(value, "launchers"):
+        raise LaunchError(f"a stream is what device.create_stream() makes, or 0 or None for the device's own, not {value!r}")
+    return value  # type: ignore[return-value]
 
 
 def _count(value: object, what: str) -> int:

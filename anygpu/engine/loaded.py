@@ -225,7 +225,7 @@ class LoadedKernel(Kernel):
         return f"<anygpu kernel {self.name}{self._signature}, compiled ahead of time for {signatures}>"
 
     @property
-    def _has_barriers(self) -> bool:
+    def has_barriers(self) -> bool:
         """Whether a plan depends on the block: some variant is for one alone."""
         return any(variant.block is not None for overload in self._overloads.values() for variant in overload.cpu)
 
@@ -288,7 +288,7 @@ class LoadedKernel(Kernel):
             b"", found.sites, found.parameters, found.shared_bytes, found.arena is not None, found.grid_barrier, found.declared,
             found.dynamic, found.prints, found.loops,
         )  # fmt: skip
-        return Variant(artifact, code, True, Fingerprint(self._folder.digest, self._folder.digest, {}, self._has_barriers, True))
+        return Variant(artifact, code, True, Fingerprint(self._folder.digest, self._folder.digest, {}, self.has_barriers, True))
 
     def _unsuitable(self, block: launching.Triple, axes: int, compiled: Sequence[tuple[int, launching.Triple | None]]) -> LaunchError:
         known = []
@@ -301,7 +301,7 @@ class LoadedKernel(Kernel):
         return LaunchError(f"kernel '{self.name}' was compiled ahead of time for {forms}, not for {wanted}\n  hint: {hint}")
 
     def device_variant(
-        self, types: tuple[Type, ...], launcher: Launcher, checks: bool, small: bool, device: Device
+        self, types: tuple[Type, ...], parts: Sequence[object], launcher: Launcher, checks: bool, small: bool, device: Device
     ) -> LoadedVariant:
         key = (device.name, types, len(launcher.extent), launcher.block, small)
         known = self.device_variants.get(key)

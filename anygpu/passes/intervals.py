@@ -38,16 +38,29 @@ from anygpu.ir.kernel import (
 
 Interval = tuple[int, int]
 INT32: Interval = (-(1 << 31), (1 << 31) - 1)
+_SUMS = ("add", "sub")
 _THRESHOLDS = sorted({0, 1, *(sign * (1 << bits) - (sign > 0) for bits in (7, 8, 15, 16, 31, 32, 63) for sign in (1, -1))})
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a launch guarantees: ``small`` (positions, extents and int arguments fit int32) and perhaps the block's extents, which are known
-    in launches of a grid only: those have no more than 65535 blocks along y and z."""
+    """What a launch guarantees: ``small`` (positions, extents and int arguments fit int32) and perhaps the block's extents. Where those are
+    known, a grid has no more than 65535 blocks along y and z, but not that of a range (``ranged``).
+
+    Of one launch the rest is known too: the ``grid``, the ``shapes`` of its arrays and the ``values`` of some of its integers.
+    """
 
     small: bool = True
     block: tuple[int, int, int] | None = None
+    grid: tuple[int, int, int] | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    values: Mapping[str, int] = field(default_factory=dict)
+    ranged: bool = False
+
+    def extent(self, array: str, axis: int) -> Interval:
+        """What an extent of an array argument can be."""
+        shape = self.shapes.get(array)
+        return (0, INT32[1] if self.small else int64.maximum) if shape is None else (shape[axis], shape[axis])
 
 
 Below = tuple[Expr, str, int, int]
@@ -55,14 +68,15 @@ Below = tuple[Expr, str, int, int]
 
 @dataclass
 class State:
-    """What is known where a statement stands: intervals of integer variables, and (value, array, axis, offset) for each
-    ``value + offset < extent``."""
+    """What is known where a statement stands: intervals of integer variables, (value, array, axis, offset) for each
+    ``value + offset < extent``, and the sums that a variable is known to hold."""
 
     intervals: dict[str, Interval]
     below: frozenset[Below]
+    sums: dict[Expr, Var] = field(default_factory=dict)
 
     def copy(self) -> State:
-        return State(dict(self.intervals), self.below)
+        return State(dict(self.intervals), self.below, dict(self.sums))
 
 
 def whole(dtype: DType) -> Interval:
@@ -86,11 +100,13 @@ def _special(expr: Special, facts: Facts) -> Interval:
                 return (known, known) if known is not None else (1, 1024)
             return (0, known - 1 if known is not None else 1023)
         case "block" | "grid_dim":
-            most = large
-            if facts.block is not None:
+            least, most = 1, large
+            if facts.grid is not None:
+                least = most = facts.grid[expr.axis]
+            elif facts.block is not None:
                 most = large // facts.block[expr.axis] if facts.small else large
-                most = min(most, 65535) if expr.axis else most
-            return (0, most - 1) if expr.name == "block" else (1, most)
+                most = min(most, 65535) if expr.axis and not facts.ranged else most
+            return (0, most - 1) if expr.name == "block" else (least, most)
         case "lane":
             return (0, 31)
         case "warp":
@@ -116,7 +132,12 @@ def interval(expr: Expr, state: State, facts: Facts) -> Interval:
     dtype = expr.dtype
     limits = whole(dtype)
     found = _interval(expr, state, facts)
-    return found if found is not None and inside(found, limits) else limits
+    if found is None or not inside(found, limits):
+        found = limits
+    if state.sums and isinstance(expr, Op) and expr.name in _SUMS and (var := state.sums.get(expr)) is not None:
+        low, high = state.intervals.get(var.name, limits)
+        found = (max(found[0], low), min(found[1], high))
+    return found
 
 
 def is_exact(expr: Op, state: State, facts: Facts) -> bool:
@@ -133,12 +154,12 @@ def _interval(expr: Expr, state: State, facts: Facts) -> Interval | None:
             return state.intervals.get(var.name, whole(var.dtype))
         case Special():
             return _special(expr, facts)
-        case Dim():
-            return (0, (1 << 31) - 1 if facts.small else int64.maximum)
+        case Dim(array=array, axis=axis):
+            return facts.extent(array, axis)
         case Cast(arg=arg):
             return interval(arg, state, facts) if not arg.dtype.is_float else None
         case Op(name=name, args=args):
-            if facts.small and _is_position(expr):
+            if facts.small and facts.grid is None and _is_position(expr):
                 return (0, (1 << 31) - 1)
             if name == "select":
                 return hull(interval(args[1], state, facts), interval(args[2], state, facts))
@@ -207,6 +228,7 @@ class _Analysis:
 
     def set(self, state: State, var: Var, value: Interval) -> None:
         state.below = frozenset(f for f in state.below if not _mentions(f[0], var))
+        state.sums = {value: held for value, held in state.sums.items() if held != var and not _mentions(value, var)}
         if not var.dtype.is_integer:
             return
         state.intervals[var.name] = value
@@ -229,6 +251,8 @@ class _Analysis:
                     facts = {f for f in state.below if f[0] == base and not _mentions(base, var)}
                     self.set(state, var, interval(value, state, self.facts))
                     state.below |= frozenset((Ref(var), array, axis, offset - moved) for _, array, axis, offset in facts)
+                    if isinstance(value, Op) and value.name in _SUMS and not _mentions(value, var):
+                        state.sums[value] = var
                 else:
                     self.set(state, var, (0, 0))
             case Load(var=var) | WarpOp(var=var):
@@ -256,7 +280,10 @@ class _Analysis:
     def for_turn(self, stmt: For, state: State) -> State | None:
         start, stop, step = (interval(e, state, self.facts) for e in (stmt.start, stmt.stop, stmt.step))
         if step[0] > 0:
-            values = (start[0], max(start[0], stop[1] - 1))
+            last = stop[1] - 1
+            if start[0] == start[1] and step[0] == step[1]:
+                last = start[0] + (last - start[0]) // step[0] * step[0]
+            values = (start[0], max(start[0], last))
         elif step[1] < 0:
             values = (min(start[1], stop[0] + 1), start[1])
         else:
@@ -285,7 +312,7 @@ class _Analysis:
             assert merged is not None
             if round_number >= 2:
                 merged = _widen(head, merged)
-            if merged.intervals == head.intervals and merged.below == head.below:
+            if merged == head:
                 break
             head = merged
         else:
@@ -299,7 +326,8 @@ def _join(a: State | None, b: State | None) -> State | None:
         return b if a is None else a
     names = a.intervals.keys() | b.intervals.keys()
     zero = (0, 0)  # a variable that was not set on one path is zero there
-    return State({n: hull(a.intervals.get(n, zero), b.intervals.get(n, zero)) for n in names}, a.below & b.below)
+    intervals = {n: hull(a.intervals.get(n, zero), b.intervals.get(n, zero)) for n in names}
+    return State(intervals, a.below & b.below, dict(a.sums.items() & b.sums.items()))
 
 
 def _widen(old: State, new: State) -> State:
@@ -312,7 +340,7 @@ def _widen(old: State, new: State) -> State:
         if high > before[1]:
             high = min((t for t in _THRESHOLDS if t >= high), default=1 << 64)
         widened[name] = (low, high)
-    return State(widened, new.below)
+    return State(widened, new.below, new.sums)
 
 
 def _mentions(expr: Expr, var: Var) -> bool:
@@ -389,9 +417,39 @@ def analyse(kernel: Kernel, facts: Facts) -> Intervals:
     for param in kernel.params:
         if isinstance(param, Var) and param.dtype.is_integer:
             limits = whole(param.dtype)
+            known = facts.values.get(param.name)
+            if known is not None:
+                limits = (known, known)
             state.intervals[param.name] = (max(limits[0], INT32[0]), min(limits[1], INT32[1])) if facts.small else limits
     analysis.body(kernel.body, state)
     return analysis.result
+
+
+def decided(cond: Expr, state: State, facts: Facts) -> bool | None:
+    """The value of a condition if intervals show that it is always the same; else None."""
+    match cond:
+        case Const(value=value):
+            return bool(value)
+        case Op(name="not", args=(a,)):
+            inner = decided(a, state, facts)
+            return None if inner is None else not inner
+        case Op(name="and" | "or" as name, args=(a, b)) if a.dtype is bool_:
+            sides = decided(a, state, facts), decided(b, state, facts)
+            strong = name == "or"  # the value that decides alone
+            return strong if strong in sides else (not strong if None not in sides else None)
+        case Op(name=name, args=(a, b)) if name in _NEGATED and a.dtype.is_integer and b.dtype.is_integer:
+            (low, high), (least, most) = interval(a, state, facts), interval(b, state, facts)
+            match name:
+                case "lt" | "ge":
+                    below = True if high < least else False if low >= most else None
+                    return below if name == "lt" or below is None else not below
+                case "le" | "gt":
+                    below = True if high <= least else False if low > most else None
+                    return below if name == "le" or below is None else not below
+                case _:
+                    equal = True if low == high == least == most else False if high < least or low > most else None
+                    return equal if name == "eq" or equal is None else not equal
+    return None
 
 
 def in_bounds(index: tuple[Expr, ...], array: Array, state: State, facts: Facts) -> bool:
@@ -404,10 +462,17 @@ def in_bounds(index: tuple[Expr, ...], array: Array, state: State, facts: Facts)
             if high >= array.shape[axis]:
                 return False
             continue
-        base, moved = position(expr, state, facts)
-        if not any(f[:3] == (base, array.name, axis) and f[3] >= moved for f in state.below):
+        if array.name in facts.shapes and high < facts.shapes[array.name][axis]:
+            continue
+        places = [position(expr, state, facts)]
+        if isinstance(expr, Op) and (var := state.sums.get(expr)) is not None:
+            places.append((Ref(var), 0))
+        if not any(f[:3] == (base, array.name, axis) and f[3] >= moved for f in state.below for base, moved in places):
             return False
     return bool(index) or array.ndim == 0
 
 
-__all__ = ["INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "hull", "in_bounds", "inside", "interval", "is_exact", "refine"]
+__all__ = [
+    "INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "decided", "hull", "in_bounds", "inside", "interval", "is_exact",
+    "refine",
+]  # fmt: skip

@@ -43,6 +43,7 @@ class Capabilities:
         host_pointers: Whether kernels may read and write plain host memory by its address.
         cooperative: Whether a launch may synchronise its whole grid.
         driver_graphs: Whether graphs are the driver's. Elsewhere a graph is a recorded list.
+        on_cpu: Whether an OpenCL device is a CPU, which runs work-items as lanes of its vectors.
         correctly_rounded: Whether float32 division and square root can be rounded correctly, as IEEE 754 has it.
         languages: Source languages that the device's own compiler takes.
         formats: Formats of object code that the driver loads.
@@ -55,6 +56,7 @@ class Capabilities:
     host_pointers: bool = False
     cooperative: bool = False
     driver_graphs: bool = False
+    on_cpu: bool = False
     correctly_rounded: bool = True
     languages: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
@@ -170,6 +172,10 @@ class Driver(Protocol):
 
     def fill(self, stream: Handle, address: int, pattern: bytes, size: int) -> None:
         """**must** Queue filling ``size`` bytes with ``pattern`` (1, 2 or 4 bytes, which divide ``size``)."""
+
+    def free_memory(self) -> int | None:
+        """**may** Bytes of the device's memory that nobody uses just now, other processes included; None where the driver does not tell."""
+        return None
 
     def allocate_host(self, size: int) -> int:
         """**should** Pinned host memory, which copies without a detour. Plain host memory is correct, and copies more slowly."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from pathlib import Path
 
 from anygpu.errors import AnyGPUError, DeviceError
 from anygpu.runtime.base import Capabilities, Code, Direction, Driver, Handle, Launch, Parameter, Properties, Request
@@ -17,6 +18,15 @@ _NO_SOURCE = (
     "the CPU device takes Python kernels, not {what}\n"
     "  hint: pip install 'anygpu[opencl-cpu]' makes the CPU an OpenCL device too, which compiles OpenCL C"
 )
+
+
+def available_memory() -> int | None:
+    """Bytes of the machine's memory that programs can still get; None where the system does not tell as Linux does."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
 class _Event:
@@ -48,6 +58,9 @@ class CpuDriver(Driver):
 
     def free(self, address: int) -> None:
         del self._memory[address]
+
+    def free_memory(self) -> int | None:
+        return available_memory()
 
     allocate_host = allocate
     free_host = free

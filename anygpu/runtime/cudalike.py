@@ -92,6 +92,9 @@ class CudaLikeDriver(Driver):
     def free(self, address: int) -> None:
         self.call("MemFree", address)
 
+    def free_memory(self) -> int | None:
+        return int(self.call("MemGetInfo")[1])  # type: ignore[call-overload, no-any-return]
+
     def argument(self, address: int, size: int) -> object:
         return address
 

@@ -32,6 +32,7 @@ from anygpu.runtime.base import (
     Triple,
     Unavailable,
 )  # fmt: skip
+from anygpu.runtime.cpu_device import available_memory
 from anygpu.runtime.diagnostics import diagnose
 from anygpu.runtime.opencl_icd import exposed_runtime
 
@@ -157,6 +158,10 @@ class OpenClDriver(Driver):
 
     def free(self, address: int) -> None:
         self._allocations.pop(address).release()
+
+    def free_memory(self) -> int | None:
+        """OpenCL does not tell, but a CPU's memory is the machine's."""
+        return available_memory() if self.capabilities.on_cpu else None
 
     def argument(self, address: int, size: int) -> object:
         return self._cl.SVM((ctypes.c_char * max(1, size)).from_address(address))
@@ -412,6 +417,9 @@ def _properties(device: cl.Device) -> Properties:
         maximum_shared=int(device.local_mem_size),
         maximum_allocation=int(device.max_mem_alloc_size),
         details=(
+            ("clock", f"{int(device.max_clock_frequency):,} MHz" if device.max_clock_frequency else "unknown"),
+            ("global cache", f"{int(device.global_mem_cache_size) // 1024:,} KiB"),
+            ("address bits", str(int(device.address_bits))),
             ("platform", platform.name.strip()),
             ("OpenCL C", device.opencl_c_version.strip()),
             ("intermediate languages", _il(device) or "none"),
@@ -440,6 +448,7 @@ def _capabilities(device: cl.Device) -> Capabilities:
         atomics64={"cl_khr_int64_base_atomics", "cl_khr_int64_extended_atomics"} <= extensions,
         subgroup_sizes=_subgroup_sizes(device),
         host_pointers=bool(_info(device, "svm_capabilities", 0) & cl.device_svm_capabilities.FINE_GRAIN_SYSTEM),
+        on_cpu=bool(device.type & cl.device_type.CPU),
         correctly_rounded=bool(rounded),
         languages=("opencl",),
         formats=("opencl", "spirv") if "SPIR-V" in _il(device) else ("opencl",),

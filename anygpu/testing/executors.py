@@ -54,7 +54,7 @@ def prepare(kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> La
 
 
 def emit(launch: Launch, architecture: str) -> DeviceCode:
-    assumed = device_options(launch.launcher.kernel, launch.launcher, launch.small, launch.checks)
+    assumed = device_options(launch.kernel, launch.launcher, launch.small, launch.checks)
     return emit_device(launch.kernel, recipe(architecture).target, assumed)
 
 

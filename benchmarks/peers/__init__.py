@@ -31,3 +31,4 @@ class Options:
 
     threads: int
     bounds_check: bool = True
+    device: str = "cpu"  # of anygpu's own kernels

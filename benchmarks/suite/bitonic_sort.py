@@ -50,8 +50,8 @@ def anygpu(p: Problem, kit) -> Prepared:
             size *= 2
         out[block, thread] = value
 
-    x, out = p["x"], empty(p["x"].shape, np.float32)
-    return Prepared(lambda: bitonic[p.blocks, SIZE](x, out), lambda: {"out": out})
+    x, out = kit.array(p["x"]), kit.empty(p["x"].shape, np.float32)
+    return Prepared(kit.runner(bitonic[p.blocks, SIZE], x, out), lambda: {"out": kit.fetch(out)})
 
 
 CUDA = f"""

@@ -68,10 +68,10 @@ def anygpu(p: Problem, kit) -> Prepared:
             call[i] = s * c1 - discounted * c2
             put[i] = discounted * (1.0 - c2) - s * (1.0 - c1)
 
-    arrays = p["price"], p["strike"], p["years"]
-    call, put = empty(p.n, np.float32), empty(p.n, np.float32)
-    launch = black_scholes.forall(p.n)
-    return Prepared(lambda: launch(*arrays, call, put), lambda: {"call": call, "put": put})
+    arrays = [kit.array(p[name]) for name in ("price", "strike", "years")]
+    call, put = kit.empty(p.n, np.float32), kit.empty(p.n, np.float32)
+    run = kit.runner(black_scholes.forall(p.n), *arrays, call, put)
+    return Prepared(run, lambda: {"call": kit.fetch(call), "put": kit.fetch(put)})
 
 
 C_BODY = f"""

@@ -29,23 +29,23 @@ def check(result: dict[str, np.ndarray], expected: dict[str, np.ndarray], p: Pro
 
 
 def anygpu(p: Problem, kit) -> Prepared:
-    ag = kit.ag
+    ag, columns = kit.ag, kit.suits(COLUMNS, opencl=128)
 
     @kit.kernel
     def convolution(image, weights, out):
-        tile = ag.shared.array((ROWS + 2 * HALO, COLUMNS + 2 * HALO), np.float32)
+        tile = ag.shared.array((ROWS + 2 * HALO, columns + 2 * HALO), np.float32)
         tx, ty = ag.threadIdx.x, ag.threadIdx.y
-        left = ag.blockIdx.x * COLUMNS - HALO
+        left = ag.blockIdx.x * columns - HALO
         top = ag.blockIdx.y * ROWS - HALO
         for r in range(ty, ROWS + 2 * HALO, ROWS):
-            for c in range(tx, COLUMNS + 2 * HALO, COLUMNS):
+            for c in range(tx, columns + 2 * HALO, columns):
                 value = np.float32(0)
                 if 0 <= top + r < image.shape[0] and 0 <= left + c < image.shape[1]:
                     value = image[top + r, left + c]
                 tile[r, c] = value
         ag.syncthreads()
         row = ag.blockIdx.y * ROWS + ty
-        column = ag.blockIdx.x * COLUMNS + tx
+        column = ag.blockIdx.x * columns + tx
         if row < out.shape[0] and column < out.shape[1]:
             total = np.float32(0)
             for i in range(TAPS):
@@ -53,9 +53,9 @@ def anygpu(p: Problem, kit) -> Prepared:
                     total += weights[i, j] * tile[ty + i, tx + j]
             out[row, column] = total
 
-    image, weights, out = p["image"], p["weights"], empty(p["image"].shape, np.float32)
-    blocks = (p.side // COLUMNS, p.side // ROWS)
-    return Prepared(lambda: convolution[blocks, (COLUMNS, ROWS)](image, weights, out), lambda: {"out": out})
+    image, weights, out = kit.array(p["image"]), kit.array(p["weights"]), kit.empty(p["image"].shape, np.float32)
+    blocks = (p.side // columns, p.side // ROWS)
+    return Prepared(kit.runner(convolution[blocks, (columns, ROWS)], image, weights, out), lambda: {"out": kit.fetch(out)})
 
 
 CUDA = f"""

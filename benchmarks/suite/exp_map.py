@@ -33,9 +33,8 @@ def anygpu(p: Problem, kit) -> Prepared:
         if i < out.size:
             out[i] = math.exp(x[i])
 
-    x, out = p["x"], empty(p.n, np.float32)
-    launch = exp_map.forall(p.n)
-    return Prepared(lambda: launch(x, out), lambda: {"out": out})
+    x, out = kit.array(p["x"]), kit.empty(p.n, np.float32)
+    return Prepared(kit.runner(exp_map.forall(p.n), x, out), lambda: {"out": kit.fetch(out)})
 
 
 CUDA = """

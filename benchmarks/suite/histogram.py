@@ -40,13 +40,14 @@ def anygpu(p: Problem, kit) -> Prepared:
         ag.syncthreads()
         ag.atomic.add(counts, thread, bins[thread])
 
-    data, counts = p["data"], empty(BINS, np.int32)
+    data, counts = kit.array(p["data"]), kit.empty(BINS, np.int32)
+    launch = kit.runner(histogram[BLOCKS, THREADS], data, counts)
 
     def run() -> None:
-        counts.fill(0)
-        histogram[BLOCKS, THREADS](data, counts)
+        kit.clear(counts)
+        launch()
 
-    return Prepared(run, lambda: {"counts": counts})
+    return Prepared(run, lambda: {"counts": kit.fetch(counts)})
 
 
 CUDA = f"""

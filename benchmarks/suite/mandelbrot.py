@@ -63,9 +63,8 @@ def anygpu(p: Problem, kit) -> Prepared:
                 count += 1
             out[row, column] = count
 
-    steps, out = _steps(p), empty((p.side, p.side), np.int32)
-    launch = mandelbrot.forall((p.side, p.side))
-    return Prepared(lambda: launch(*steps, out), lambda: {"out": out})
+    out = kit.empty((p.side, p.side), np.int32)
+    return Prepared(kit.runner(mandelbrot.forall((p.side, p.side)), *_steps(p), out), lambda: {"out": kit.fetch(out)})
 
 
 C_BODY = f"""

@@ -43,9 +43,9 @@ def anygpu(p: Problem, kit) -> Prepared:
             ag.syncthreads()
         c[row, column] = total
 
-    a, b, c = p["a"], p["b"], empty((p.n, p.n), np.float32)
+    a, b, c = kit.array(p["a"]), kit.array(p["b"]), kit.empty((p.n, p.n), np.float32)
     blocks = (p.n // TILE, p.n // TILE)
-    return Prepared(lambda: matmul[blocks, (TILE, TILE)](a, b, c), lambda: {"c": c})
+    return Prepared(kit.runner(matmul[blocks, (TILE, TILE)], a, b, c), lambda: {"c": kit.fetch(c)})
 
 
 CUDA = f"""

@@ -75,9 +75,8 @@ def anygpu(p: Problem, kit) -> Prepared:
                     count += 1
             inside[i] = count
 
-    inside = empty(p.threads, np.int32)
-    launch = montecarlo.forall(p.threads)
-    return Prepared(lambda: launch(inside), lambda: {"inside": inside})
+    inside = kit.empty(p.threads, np.int32)
+    return Prepared(kit.runner(montecarlo.forall(p.threads), inside), lambda: {"inside": kit.fetch(inside)})
 
 
 CUDA = f"""

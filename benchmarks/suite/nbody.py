@@ -57,9 +57,9 @@ def anygpu(p: Problem, kit) -> Prepared:
             ay[i] = sy
             az[i] = sz
 
-    inputs, outputs = [p[name] for name in INPUTS], [empty(p.n, np.float32) for _ in OUTPUTS]
-    launch = nbody.forall(p.n)
-    return Prepared(lambda: launch(*inputs, *outputs), lambda: dict(zip(OUTPUTS, outputs, strict=True)))
+    inputs, outputs = [kit.array(p[name]) for name in INPUTS], [kit.empty(p.n, np.float32) for _ in OUTPUTS]
+    run = kit.runner(nbody.forall(p.n), *inputs, *outputs)
+    return Prepared(run, lambda: {name: kit.fetch(out) for name, out in zip(OUTPUTS, outputs, strict=True)})
 
 
 C_LOOP = f"""

@@ -102,9 +102,8 @@ def anygpu(p: Problem, kit) -> Prepared:
                 value = 0.1 + 0.9 * max(light, np.float32(0))
             out[row, column] = value
 
-    out = empty((p.height, p.width), np.float32)
-    launch = raymarch.forall((p.height, p.width))
-    return Prepared(lambda: launch(out), lambda: {"out": out})
+    out = kit.empty((p.height, p.width), np.float32)
+    return Prepared(kit.runner(raymarch.forall((p.height, p.width)), out), lambda: {"out": kit.fetch(out)})
 
 
 C_SCENE = f"""

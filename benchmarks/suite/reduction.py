@@ -26,16 +26,16 @@ def check(result: dict[str, np.ndarray], expected: dict[str, np.ndarray], p: Pro
 
 
 def anygpu(p: Problem, kit) -> Prepared:
-    ag = kit.ag
+    ag, threads, blocks = kit.ag, kit.suits(THREADS, opencl=32), kit.suits(BLOCKS, opencl=64)
 
     @kit.kernel
     def reduction(x, sums):
-        warps = ag.shared.array(THREADS // 32, np.float32)
+        warps = ag.shared.array(threads // 32, np.float32)
         thread = ag.threadIdx.x
         total = np.float32(0)
         size = x.size // ag.gridDim.x
         start = ag.blockIdx.x * size
-        for i in range(start + thread, start + size, THREADS):
+        for i in range(start + thread, start + size, threads):
             total += x[i]
         for distance in (16, 8, 4, 2, 1):
             total += ag.shfl_down_sync(0xFFFFFFFF, total, distance)
@@ -44,12 +44,12 @@ def anygpu(p: Problem, kit) -> Prepared:
         ag.syncthreads()
         if thread == 0:
             total = np.float32(0)
-            for w in range(THREADS // 32):
+            for w in range(threads // 32):
                 total += warps[w]
             sums[ag.blockIdx.x] = total
 
-    x, sums = p["x"], empty(BLOCKS, np.float32)
-    return Prepared(lambda: reduction[BLOCKS, THREADS](x, sums), lambda: {"sums": sums})
+    x, sums = kit.array(p["x"]), kit.empty(blocks, np.float32)
+    return Prepared(kit.runner(reduction[blocks, threads], x, sums), lambda: {"sums": kit.fetch(sums)})
 
 
 CUDA = f"""

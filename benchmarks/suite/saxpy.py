@@ -36,9 +36,8 @@ def anygpu(p: Problem, kit) -> Prepared:
         if i < out.size:
             out[i] = a * x[i] + y[i]
 
-    x, y, out = p["x"], p["y"], empty(p.n, np.float32)
-    launch = saxpy.forall(p.n)
-    return Prepared(lambda: launch(A, x, y, out), lambda: {"out": out})
+    x, y, out = kit.array(p["x"]), kit.array(p["y"]), kit.empty(p.n, np.float32)
+    return Prepared(kit.runner(saxpy.forall(p.n), A, x, y, out), lambda: {"out": kit.fetch(out)})
 
 
 CUDA = """

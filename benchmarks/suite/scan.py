@@ -43,8 +43,8 @@ def anygpu(p: Problem, kit) -> Prepared:
             value += sums[warp]
         out[block, thread] = value
 
-    x, out = p["x"], empty(p["x"].shape, np.int32)
-    return Prepared(lambda: scan[p.blocks, SIZE](x, out), lambda: {"out": out})
+    x, out = kit.array(p["x"]), kit.empty(p["x"].shape, np.int32)
+    return Prepared(kit.runner(scan[p.blocks, SIZE], x, out), lambda: {"out": kit.fetch(out)})
 
 
 CUDA = f"""

@@ -42,9 +42,8 @@ def anygpu(p: Problem, kit) -> Prepared:
                 total += values[k] * x[columns[k]]
             y[row] = total
 
-    inputs, y = [p[name] for name in INPUTS], empty(p.rows, np.float32)
-    launch = spmv.forall(p.rows)
-    return Prepared(lambda: launch(*inputs, y), lambda: {"y": y})
+    inputs, y = [kit.array(p[name]) for name in INPUTS], kit.empty(p.rows, np.float32)
+    return Prepared(kit.runner(spmv.forall(p.rows), *inputs, y), lambda: {"y": kit.fetch(y)})
 
 
 CUDA = """

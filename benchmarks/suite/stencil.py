@@ -41,9 +41,8 @@ def anygpu(p: Problem, kit) -> Prepared:
             else:
                 out[i, j] = u[i, j]
 
-    u, out = p["u"], empty(p["u"].shape, np.float32)
-    launch = stencil.forall(u.shape)
-    return Prepared(lambda: launch(u, out), lambda: {"out": out})
+    u, out = kit.array(p["u"]), kit.empty(p["u"].shape, np.float32)
+    return Prepared(kit.runner(stencil.forall(u.shape), u, out), lambda: {"out": kit.fetch(out)})
 
 
 C_STEP = f"{CENTER}f * u[k] + {SIDE}f * (u[k - side] + u[k + side] + u[k - 1] + u[k + 1])"

@@ -28,7 +28,7 @@ def check(result: dict[str, np.ndarray], expected: dict[str, np.ndarray], p: Pro
 
 
 def anygpu(p: Problem, kit) -> Prepared:
-    ag = kit.ag
+    ag, rows = kit.ag, kit.suits(ROWS, opencl=1)
 
     @kit.kernel
     def transpose(a, out):
@@ -36,15 +36,15 @@ def anygpu(p: Problem, kit) -> Prepared:
         tx, ty = ag.threadIdx.x, ag.threadIdx.y
         left = ag.blockIdx.x * TILE
         top = ag.blockIdx.y * TILE
-        for r in range(ty, TILE, ROWS):
+        for r in range(ty, TILE, rows):
             tile[r, tx] = a[top + r, left + tx]
         ag.syncthreads()
-        for r in range(ty, TILE, ROWS):
+        for r in range(ty, TILE, rows):
             out[left + r, top + tx] = tile[tx, r]
 
-    a, out = p["a"], empty((p.side, p.side), np.float32)
+    a, out = kit.array(p["a"]), kit.empty((p.side, p.side), np.float32)
     blocks = (p.side // TILE, p.side // TILE)
-    return Prepared(lambda: transpose[blocks, (TILE, ROWS)](a, out), lambda: {"out": out})
+    return Prepared(kit.runner(transpose[blocks, (TILE, rows)], a, out), lambda: {"out": kit.fetch(out)})
 
 
 CUDA = f"""

@@ -532,7 +532,7 @@ def test_checks_can_be_left_out(tmp_path):
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_120"])
 def test_ptx_is_accepted(tmp_path, architecture):
-    from tests.device.executors import ptxas
+    from anygpu.testing.executors import ptxas
 
     if ptxas() is None:
         pytest.skip("nvidia-cuda-nvcc is not installed")

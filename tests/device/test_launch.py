@@ -72,6 +72,14 @@ def twice(x, y):
         y[i] = 2 * x[i]
 
 
+@ag.kernel
+def cut(x, low, scalar, out):
+    i = ag.grid(1)
+    if i < x.size:
+        low[i] = ag.int32(ag.uint8(x[i])) + 1
+        out[i] = scalar
+
+
 # ---------------------------------------------------------------------------------------------------------- where a launch goes
 
 
@@ -148,6 +156,63 @@ def test_forall_covers_several_axes(device):
     number.forall((3, 4, 5))(out)
     i, j, k = np.indices((3, 4, 5))
     assert (out.to_numpy() == 100 * i + 10 * j + k).all()
+
+
+def test_forall_on_a_stream(device):
+    for place in (device, ag.Device("cpu")):
+        stream, x = place.create_stream(), on(place, np.arange(12.0).reshape(3, 4))
+
+        @ag.kernel
+        def add(n, x):
+            i, j = ag.grid(2)
+            x[i, j] += n * i
+
+        stream.wait(place.default_stream)
+        launcher = add.forall(x.shape, stream=stream)
+        launcher(10.0, x)
+        launcher(10.0, x)
+        assert launcher.stream is stream and add.forall(x.shape, stream=stream) is launcher
+        assert add.forall(list(x.shape), stream=stream).stream is stream
+        assert add.forall(x.shape, stream=0) is add.forall(x.shape)
+        np.testing.assert_array_equal(x.to_numpy(stream), np.arange(12.0).reshape(3, 4) + 20 * np.arange(3)[:, None])
+    with pytest.raises(LaunchError) as caught:
+        axpy.forall(3, stream="one")
+    assert str(caught.value) == "a stream is what device.create_stream() makes, or 0 or None for the device's own, not 'one'"
+
+
+def test_shapes_prove_accesses_and_guards(device):
+    @ag.kernel
+    def shifted(x, out):
+        i = ag.grid(1)
+        if i < out.size:
+            out[i] = x[i + 1]
+
+    whole, short = on(device, np.arange(513.0)), on(device, np.arange(512.0))
+    out = on(device, np.zeros(512))
+    shifted.forall(512)(whole, out)
+    assert out.to_numpy().tolist() == list(range(1, 513))
+    shifted.forall(512)(short, out)  # the same types, and one access that is not in bounds
+    with pytest.raises(KernelIndexError, match=r"index 512 is out of bounds for array 'x' with shape \(512,\)"):
+        device.synchronize()
+    assert out.to_numpy()[-1] == 0
+    one = on(device, np.zeros(511))
+    shifted.forall(511)(short, one)  # blocks that do not cover the range exactly keep the guard
+    assert one.to_numpy().tolist() == list(range(1, 512))
+    checks = {any(word.kind == "error" for word in variant.artifact.words) for variant in shifted.device_variants.values()}
+    assert checks == {False, True} and len(shifted.device_variants) == 3
+
+
+def test_an_integer_argument_proves_nothing(device):
+    @ag.kernel
+    def at(n, x):
+        x[n] = 1.0
+
+    x = on(device, np.zeros(4))
+    at[1, 1](3, x)
+    at[1, 1](4, x)
+    with pytest.raises(KernelIndexError, match="index 4 is out of bounds"):
+        device.synchronize()
+    assert x.to_numpy().tolist() == [0, 0, 0, 1]
 
 
 def test_an_array_of_another_device_is_named(device):
@@ -707,7 +772,7 @@ def test_only_what_the_kernel_writes_is_copied_back(copying, monkeypatch):
     with copying, pytest.warns(CopyWarning):
         axpy[1, 8](1.0, x, y)
     assert x.tolist() == y.tolist()
-    assert sorted(copies) == [("in", 64), ("in", 64), ("out", 16), ("out", 64)]  # 16 bytes are the error slot's
+    assert sorted(copies) == [("in", 64), ("in", 64), ("out", 64)]  # and no error slot: these shapes prove every access
     assert copying.pool.statistics.live >= 0
 
 
@@ -745,3 +810,10 @@ def test_results_are_the_cpus_bit_for_bit(device):
         with device:
             much.forall(1000)(x, y, 9, host)
         assert host.tobytes() == expected.tobytes()
+
+
+def test_integers_that_were_cut_are_extended(device):
+    x, low, out = np.arange(1000, 1100), np.zeros(100, np.int32), np.zeros(100, np.float32)
+    with device:
+        cut.forall(100)(x, low, ag.bfloat16(1.5), out)
+    assert (low == x % 256 + 1).all() and (out == 1.5).all()

@@ -21,6 +21,7 @@ from anygpu.cli import info as info_module
 from anygpu.cli import inspect as inspect_module
 from anygpu.cli.main import STAGES, main
 from anygpu.cli.signature import NAMES, SignatureError, argument_of, arguments_of
+from anygpu.errors import LaunchError
 from anygpu.frontend.types import ArrayType
 from anygpu.runtime.cache import DiskCache
 
@@ -133,6 +134,27 @@ def test_a_wrong_result_fails_the_demo(monkeypatch, tmp_path):
     assert "Not as NumPy has it: Sobel edges" in text
 
 
+def test_the_demo_shows_every_other_device(monkeypatch, tmp_path):
+    others = [device.name for device in ag.devices() if device.name != "cpu"]
+    if not others:
+        pytest.skip("there is no device but the CPU")
+    monkeypatch.setattr(demo_module, "draw", lambda *_: [])
+    output = io.StringIO()
+    assert demo_module.demo(tmp_path, quick=True, console=Console(file=output, width=120)) is True
+    text = output.getvalue()
+    assert all(name in text for name in others) and text.count(" s =") + text.count("us =") + text.count("ms =") == 7 * len(others)
+
+    def refuse(self, *_: object) -> object:
+        raise LaunchError("kernel 'sobel' is too much for this device\n  hint: none")
+
+    monkeypatch.setattr(demo_steps.kernels.sobel, "forall", lambda *_: refuse)
+    row = demo_module.Row(demo_steps.mandelbrot_step((4, 4)), 0.0, True, 1.0, 1.0, demo_steps.Verdict("", True), np.zeros((4, 4)))
+    photograph = demo_steps.Photograph.of(np.zeros((4, 4, 3), np.uint8))
+    step = demo_steps.all_on_device(photograph, ag.Device(others[0])).steps()[2]
+    cell = demo_module._elsewhere(step, row, ag.Device(others[0]), demo_module.QUICK)
+    assert cell.refused == "kernel 'sobel' is too much for this device"
+
+
 def test_progress_bars_on_a_terminal(monkeypatch, tmp_path):
     monkeypatch.setattr(demo_module, "draw", lambda *_: [])
     output = io.StringIO()
@@ -222,6 +244,9 @@ def test_info_as_json_and_as_text(capsys):
     assert facts.get("Not usable", {}) == ag.problems()
     device = ag.Device("cpu")
     assert facts["Device cpu"]["model"] == device.properties.model
+    assert re.fullmatch(r"[\d.]+ [KMGT]iB of [\d.]+ [KMGT]iB in use", facts["Device cpu"]["memory"]) or sys.platform != "linux"
+    wanted = {"model", "driver", "memory", "compute units", "warp", "shared memory"}
+    assert all(wanted <= set(facts[f"Device {found.name}"]) for found in ag.devices())
     assert facts["Versions"]["anygpu"] == ag.__version__ and facts["Versions"]["numpy"] == np.__version__
     assert re.fullmatch(r"\d+\.\d+\.\d+ with LLVM \d+\.\d+\.\d+", facts["Versions"]["llvmlite"])
     assert "(from the environment)" in facts["Options"]["ANYGPU_CACHE_DIR"] and facts["Options"]["ANYGPU_BOUNDS_CHECK"] == "on"

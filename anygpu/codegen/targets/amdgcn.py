@@ -59,12 +59,12 @@ class Amdgcn(Target):
         byte = w.emit(f"shl i32 {source}, 2")
         return w.call("i32", "llvm.amdgcn.ds.bpermute", f"i32 {byte}, i32 {value}", "i32, i32")
 
-    def attributes(self, options: DeviceOptions, warps: bool) -> str:
+    def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
         count = options.threads if options.block is None else options.block[0] * options.block[1] * options.block[2]
         low = count if options.block is not None else 1
         return f'"amdgpu-flat-work-group-size"="{low},{count}" "uniform-work-group-size"="true"'
 
-    def metadata(self) -> str:
+    def metadata(self, options: DeviceOptions, flat: bool) -> str:
         return '!llvm.module.flags = !{!10}\n!10 = !{i32 1, !"amdhsa_code_object_version", i32 500}\n'
 
 

@@ -54,7 +54,7 @@ class Nvptx(Target):
     def match(self, w: DeviceWriter, members: str, bits: int, value: str) -> str | None:
         return w.call("i32", f"llvm.nvvm.match.any.sync.i{bits}", f"i32 {members}, i{bits} {value}", f"i32, i{bits}")
 
-    def attributes(self, options: DeviceOptions, warps: bool) -> str:
+    def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
         if options.block is not None:
             extents = ",".join(map(str, options.block))
             return f'"nvvm.reqntid"="{extents}"'

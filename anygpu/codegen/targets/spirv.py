@@ -67,6 +67,13 @@ class Spirv(Target):
 
     def convert(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str | None:
         """Saturate by comparisons: runtimes convert NaN to what they like, or lack saturating conversions of vectors."""
+        # LLVM makes a wider integer that was cut and is now extended to less than 64 bits a mask of the wider one: invalid code
+        if source.kind == "u" and target.is_integer and source.bits < target.bits < 64:
+            return w.emit(f"trunc i64 {w.emit(f'zext i{source.bits} {value} to i64')} to i{target.bits}")
+        if source.name == "bfloat16":
+            wide = w.emit(f"shl i64 {w.emit(f'zext i16 {value} to i64')}, 16")
+            bits = w.emit(f"trunc i64 {wide} to i32")
+            return w.emit(f"bitcast i32 {bits} to float")
         if not (source.is_float and target.is_integer):
             return None
         t, whole = scalar_type(source), f"i{target.bits}"
@@ -78,14 +85,20 @@ class Spirv(Target):
         least = w.emit(f"select i1 {below}, {whole} {target.minimum}, {whole} {found}")
         return w.emit(f"select i1 {above}, {whole} {target.maximum}, {whole} {least}")
 
-    def attributes(self, options: DeviceOptions, warps: bool) -> str:
+    def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
         parts = ["convergent nounwind"]
         if warps:
             parts.append("!intel_reqd_sub_group_size !10")
+        if options.block is not None:
+            parts.append("!reqd_work_group_size !11")
+        if scalar:
+            parts.append("!vec_type_hint !12")  # Intel's compiler then takes the kernel to be vectors already
         return " ".join(parts)
 
-    def metadata(self) -> str:
-        return "!10 = !{i32 32}\n"
+    def metadata(self, options: DeviceOptions, flat: bool) -> str:
+        x, y, z = options.block or (1, 1, 1)
+        extents = (x * y * z, 1, 1) if flat else (x, y, z)
+        return f"!10 = !{{i32 32}}\n!11 = !{{{', '.join(f'i32 {n}' for n in extents)}}}\n!12 = !{{<4 x float> undef, i32 0}}\n"
 
 
 _ATOMIC = ("add", "sub", "and", "or", "xor", "exch", "min", "max")
@@ -96,7 +109,7 @@ SPIRV = Spirv(
     convention="spir_kernel", spaces={"global": 1, "shared": 3, "const": 2}, stack=0,
     scopes={"warp": "subgroup", "block": "workgroup", "grid": "device"},
     atomics=frozenset((op, d) for op in _ATOMIC for d in ("int32", "uint32", "int64", "uint64")),
-    narrow=False, buffers=True, static_limit=1 << 30, divergent_barriers=False, flat_warps=True,
+    narrow=False, buffers=True, static_limit=1 << 30, divergent_barriers=False, flat_warps=True, shared_counters=True,
     inlined_reports=6,  # a kernel with calls is not made into vectors, and one with many reports takes long to compile
     unsupported={"grid_barrier": "OpenCL does not promise that all blocks of a launch run at the same time"},
 )  # fmt: skip
