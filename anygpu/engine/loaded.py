@@ -225,7 +225,7 @@ class LoadedKernel(Kernel):
         return f"<anygpu kernel {self.name}{self._signature}, compiled ahead of time for {signatures}>"
 
     @property
-    def _has_barriers(self) -> bool:
+    def has_barriers(self) -> bool:
         """Whether a plan depends on the block: some variant is for one alone."""
         return any(variant.block is not None for overload in self._overloads.values() for variant in overload.cpu)
 
@@ -288,7 +288,7 @@ class LoadedKernel(Kernel):
             b"", found.sites, found.parameters, found.shared_bytes, found.arena is not None, found.grid_barrier, found.declared,
             found.dynamic, found.prints, found.loops,
         )  # fmt: skip
-        return Variant(artifact, code, True, Fingerprint(self._folder.digest, self._folder.digest, {}, self._has_barriers, True))
+        return Variant(artifact, code, True, Fingerprint(self._folder.digest, self._folder.digest, {}, self.has_barriers, True))
 
     def _unsuitable(self, block: launching.Triple, axes: int, compiled: Sequence[tuple[int, launching.Triple | None]]) -> LaunchError:
         known = []
