@@ -151,6 +151,13 @@ def test_python_numbers_go_to_scalars_that_hold_them(loaded):
     assert z.tolist() == [2 + 0.5j] * 4
     loaded.saxpy.forall(300)(1e300, x, x, out)
     assert np.isinf(out[x > 0]).all()
+    many = np.ones(100_000, np.float32)  # too many to be launched by the quick path
+    result = np.zeros_like(many)
+    for value, found in ((0.1, np.float32(0.1) + 1), (0.1, np.float32(0.1) + 1), (1e300, np.inf), (0.25, 1.25), (-7.0, -6)):
+        loaded.saxpy.forall(many.size)(value, many, many, result)
+        assert (result == np.float32(found)).all()
+        loaded.saxpy.forall(300)(value, many[:300], many[:300], out)
+        assert (out == np.float32(found)).all()
     with pytest.raises(ArgumentError, match=r"^argument 'n': 256 does not fit in uint8, for which the kernel was compiled$"):
         loaded.mixed.forall(4)(True, 0.5, 2, 1j, 256, 5, z)
 
