@@ -83,14 +83,14 @@ def test_compile_time_objects_have_no_type_in_a_manifest():
 
 
 def test_the_format_number_stands_for_these_interfaces():
-    """Folders hold code that calls the runtime and is called by it. If this fails, an interface has changed: make ``manifest.FORMAT`` larger,
-    so that folders compiled before are refused, and write the new digest here."""
+    """Folders hold code that calls the runtime and is called by it. If this fails, an interface has changed: make ``manifest.FORMAT``
+    larger, so that folders compiled before are refused, and write the new digest here."""
     texts = cpu_support.support_ir("t") + cpu_support.launch_ir("t", 8) + cpu_pool.pool_ir("x86_64-unknown-linux-gnu")
-    functions = [line for line in re.findall(r"^define (?!internal).*$", texts, re.MULTILINE)]
+    functions = re.findall(r"^define (?!internal).*$", texts, re.MULTILINE)
     interfaces = [
         functions, cpu.LAUNCH_WORDS, cpu_support.SUPPORT_TABLE, cpu_support.LAUNCH_SPECIFICATION, cpu_support.LAUNCH_ARGUMENT,
-        cpu_support.DESCRIPTION_HEAD, cpu_support.DESCRIPTION_AXIS, runtime_cpu._POOL_BYTES, runtime_cpu._WORKER_BYTES, runtime_cpu.ERROR_WORDS,
-        cpu_library_driver.VARIANT_WORDS, cpu_library_driver.SITE_WORDS, cpu_library_driver.ERROR_BYTES,
+        cpu_support.DESCRIPTION_HEAD, cpu_support.DESCRIPTION_AXIS, runtime_cpu._POOL_BYTES, runtime_cpu._WORKER_BYTES,
+        runtime_cpu.ERROR_WORDS, cpu_library_driver.VARIANT_WORDS, cpu_library_driver.SITE_WORDS, cpu_library_driver.ERROR_BYTES,
         device.WordKind, device.ERROR_RECORDS, device.RECORD_WORDS, device.ERROR_BYTES, device.SYNC_BYTES, device.PRINT_HEADER,
     ]  # fmt: skip
     digest = hashlib.sha256(repr(interfaces).encode()).hexdigest()[:16]
@@ -115,7 +115,7 @@ def test_signatures_name_structures_and_tuples():
     assert isinstance(sphere, Sphere) and (type(sphere.radius), sphere.centre) == (np.float32, (1.0, 1.0))
     assert isinstance(pair, tuple) and (type(pair[0]), pair[1].shape) == (np.int32, (4, 4))
     assert type(number) is np.float32
-    with pytest.raises(SignatureError, match="^'Bare' is no type of an argument: structures are NamedTuples and dataclasses$"):
+    with pytest.raises(SignatureError, match=r"^'Bare' is no type of an argument: structures are NamedTuples and dataclasses$"):
         arguments_of("Bare", names)
-    with pytest.raises(SignatureError, match="^there is no dtype 'Cube'"):
+    with pytest.raises(SignatureError, match=r"^there is no dtype 'Cube'"):
         arguments_of("Cube", names)
