@@ -352,6 +352,30 @@ def test_loading_and_launching_need_no_compiler(folder):
     )
 
 
+def test_launching_on_an_opencl_device_needs_no_llvm(spirv):
+    if "opencl:0" not in [found.name for found in ag.devices()]:
+        pytest.skip(f"no OpenCL device: {ag.problems().get('opencl')}")
+    script = f"""
+        import sys
+
+        sys.modules["llvmlite"] = None  # importing it is an ImportError
+        import numpy as np, anygpu as ag
+
+        module = ag.load({str(spirv._folder.place)!r})
+        x, out = np.arange(1000, dtype=np.float32), np.zeros(1000, np.float32)
+        with ag.Device("opencl:0"):
+            module.saxpy.forall(1000)(2.0, x, x, out)
+            print((out == 3 * x).all())
+            try:
+                module.beyond.forall(1000)(x, out)
+            except IndexError as error:
+                print(str(error).splitlines()[0])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "True\nindex 1000 is out of bounds for array 'x' with shape (1000,) in kernel 'beyond' (and 2 more)\n"
+
+
 # ---------------------------------------------------------------------------------------------------------- what is wrong with a folder
 
 
