@@ -10,7 +10,7 @@ from anygpu.codegen.device import alignment
 from anygpu.codegen.llvm import memory_type, scalar_type
 from anygpu.codegen.simt_atomics import emit_atomic
 from anygpu.codegen.simt_values import Values, from_memory, to_memory, zero
-from anygpu.dtypes import Field, int32, int64
+from anygpu.dtypes import Field, bool_, int32, int64
 from anygpu.ir.kernel import Array, Atomic, Cast, Const, Expr, Load, Ref, Store
 
 
@@ -216,7 +216,8 @@ class MemoryAccess:
             self._note(part)
             array = self.places[stmt.array].array
             align = alignment(array, part.dtype, part.offset)
-            return from_memory(self.w, self.w.emit(f"load {memory_type(part.dtype)}, {address}, align {align}"), part.dtype)
+            kind = self._volatile(array, part) + memory_type(part.dtype)
+            return from_memory(self.w, self.w.emit(f"load {kind}, {address}, align {align}"), part.dtype)
 
         self.values.write(stmt.var, self._access(stmt, act))
 
@@ -227,10 +228,16 @@ class MemoryAccess:
             self._note(part)
             array = self.places[stmt.array].array
             align = alignment(array, part.dtype, part.offset)
-            self.w.do(f"store {memory_type(part.dtype)} {to_memory(self.w, value, part.dtype)}, {address}, align {align}")
+            kind = self._volatile(array, part) + memory_type(part.dtype)
+            self.w.do(f"store {kind} {to_memory(self.w, value, part.dtype)}, {address}, align {align}")
             return ""
 
         self._access(stmt, act)
+
+    def _volatile(self, array: Array, part: Field) -> str:
+        """Bools in local arrays are volatile on OpenCL: Intel's runtime for CPUs, which keeps them as bits of vectors, mixes up work-items
+        where such an array is indexed by a variable."""
+        return "volatile " * (array.space == "local" and part.dtype is bool_ and self.values.target.buffers)
 
     def atomic(self, stmt: Atomic) -> None:
         operands = [self.values.evaluate(o) for o in stmt.operands]

@@ -30,7 +30,8 @@ HEAD = object.__basicsize__
 TYPE_OFFSET = HEAD - 8  # where an object keeps its type
 FieldBytes = ctypes.c_char * FIELDS.size
 FLAGS = 0x0001 | 0x0100 | 0x0400  # C-contiguous, aligned, writeable
-_ARRAY, _FLOAT, _INT = 0, 1, 2
+_ARRAY, _FLOAT, _INT, _SINGLE = 0, 1, 2, 3
+_KINDS = {(float, "float64"): _FLOAT, (float, "float32"): _SINGLE, (int, "int64"): _INT, (int, "int32"): _INT}  # of scalars, by parameter
 _LAUNCH = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.py_object)
 
 
@@ -65,16 +66,18 @@ def _native_launch() -> Callable[[int, tuple[object, ...]], int] | None:
     launch: Callable[[int, tuple[object, ...]], int] = _LAUNCH(library.address("launch"))
     seen: list[bytes] = []
     probe = np.zeros((2, 3), np.int16)
+    dtypes = ("array", "float64", "int64", "float32")
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(
-        lambda words, *_: seen.append(ctypes.string_at(words, 64))
+        lambda words, *_: seen.append(ctypes.string_at(words, 72))
     )
-    words = (ctypes.c_int64 * 8)()
+    words = (ctypes.c_int64 * 9)()
     error = (ctypes.c_int64 * ERROR_WORDS)()
     address = ctypes.cast(run, ctypes.c_void_p).value or 0
-    specification = _specification((probe, 1.5, -7), address, 1, 0, ctypes.addressof(words), ctypes.addressof(error), 0, True)
-    expected = struct.pack("=Q4qdq", probe.__array_interface__["data"][0], *probe.shape, *probe.strides, 1.5, -7)
-    done = launch(ctypes.addressof(specification), (probe, 1.5, -7))
-    refused = launch(ctypes.addressof(specification), (probe, 1.5, 1 << 40)), launch(ctypes.addressof(specification), (probe.T, 1.5, 1))
+    specification = _specification((probe, 1.5, -7, 0.1), dtypes, address, 1, 0, ctypes.addressof(words), ctypes.addressof(error), 0, True)
+    expected = struct.pack("=Q4qdqf", probe.__array_interface__["data"][0], *probe.shape, *probe.strides, 1.5, -7, 0.1)
+    place = ctypes.addressof(specification)
+    done = launch(place, (probe, 1.5, -7, 0.1))
+    refused = launch(place, (probe, 1.5, 1 << 40, 0.1)), launch(place, (probe.T, 1.5, 1, 0.1))
     return launch if done == 0 and refused == (1, 1) and seen[0][: len(expected)] == expected else None
 
 
@@ -85,7 +88,7 @@ def _launch_ir(triple: str) -> str:
 
 
 def _specification(
-    args: Sequence[object], run: int, blocks: int, arena: int, words: int, error: int, first: int, release: bool
+    args: Sequence[object], dtypes: Sequence[str], run: int, blocks: int, arena: int, words: int, error: int, first: int, release: bool
 ) -> ctypes.Array[ctypes.c_int64]:  # fmt: skip
     """The words that describe a launch to the native function (``targets.cpu_support.LAUNCH_SPECIFICATION``)."""
     python = ctypes.pythonapi
@@ -98,12 +101,12 @@ def _specification(
         len(args), tuple_size, tuple.__basicsize__, HEAD, float_value, id(np.ndarray), id(float), id(int), as_integer,
         run, blocks, arena, words, error, first, save if release else 0, restore, 0,
     ]  # fmt: skip
-    for value in args:
+    for value, dtype in zip(args, dtypes, strict=True):
         if isinstance(value, np.ndarray):
             _, ndim, _, _, _, descr, flags = FIELDS.unpack_from(FieldBytes.from_address(id(value) + HEAD))
             values += [_ARRAY, descr, ndim, flags & FLAGS, value.itemsize]
         else:
-            values += [_FLOAT if type(value) is float else _INT, 0, 0, 0, 0]
+            values += [_KINDS[type(value), dtype], 0, 0, 0, 0]
     return (ctypes.c_int64 * len(values))(*values)
 
 
@@ -122,6 +125,7 @@ class NativeLaunch:
         blocks: int,
         arena: int,
         args: tuple[object, ...],
+        dtypes: Sequence[str],
         release: bool,
         plan: object,
     ):
@@ -135,23 +139,24 @@ class NativeLaunch:
         struct.pack_into(f"{len(trailer)}s", self.words, len(header) + 8 * words, trailer)
         memory = ctypes.create_string_buffer(arena + 64)
         aligned, packed = (ctypes.addressof(memory) + 63) & -64, ctypes.addressof(self.words)
-        specification = _specification(args, code.run_address, blocks, aligned, packed, error, len(header) // 8, release)
+        specification = _specification(args, dtypes, code.run_address, blocks, aligned, packed, error, len(header) // 8, release)
         self.address = ctypes.addressof(specification)
         self._keep = (specification, memory, code, [a.dtype for a in args if isinstance(a, np.ndarray)])
 
 
 def native_launch(
     header: bytes, words: int, trailer: bytes, code: CpuKernel, blocks: int, shared_bytes: int, args: tuple[object, ...],
-    loops: bool, plan: object,
+    dtypes: Sequence[str], loops: bool, plan: object,
 ) -> NativeLaunch | None:  # fmt: skip
     """A native launch for a configuration whose last launch was short; None if it was not, or this Python does not allow it.
 
-    ``loops``: whether the kernel's time depends on more than the number of blocks.
+    ``dtypes`` are those of the parameters, "array" for arrays. ``loops``: whether the kernel's time depends on more than the number
+    of blocks.
     """
     if code.coroutine or code.grid_barrier or not code.pace or code.pace * blocks > SHORT_NANOSECONDS:
         return None
-    if any(type(a) not in (np.ndarray, float, int) for a in args):
+    if any(type(a) is not np.ndarray and (type(a), dtype) not in _KINDS for a, dtype in zip(args, dtypes, strict=True)):
         return None
     call = _native_launch()
     arena = code.shared_bytes + shared_bytes
-    return None if call is None else NativeLaunch(call, header, words, trailer, code, blocks, arena, args, loops, plan)
+    return None if call is None else NativeLaunch(call, header, words, trailer, code, blocks, arena, args, dtypes, loops, plan)

@@ -222,14 +222,18 @@ class Kernel:
         plan = self._plans.get(tuple(key)) if small else None
         if plan is None:
             return self._launch_slowly(launcher, args, tuple(key) if small else None)
-        self._execute(plan, launcher, words)
+        try:
+            self._execute(plan, launcher, words)
+        except OverflowError:  # a float that becomes infinite as a float32
+            return self._launch_slowly(launcher, args)
         if launcher.blocks and not plan.prints and launcher.native is None:
             header = plan.packer.pack(*launcher.words, 0, 0, launcher.shared, plan.support, *words, *launcher.extent)
             first = 8 * HEADER_WORDS
             trailer = header[first + 8 * len(words) :]
-            loops = plan.variant.artifact.loops
+            artifact = plan.variant.artifact
+            dtypes = [kind for _, kind, _, _ in artifact.parameters[: len(args)]]
             launcher.native = native_launch(
-                header[:first], len(words), trailer, plan.code, launcher.blocks, launcher.shared, args, loops, plan
+                header[:first], len(words), trailer, plan.code, launcher.blocks, launcher.shared, args, dtypes, artifact.loops, plan
             )
             self._quick.add(launcher)
         return None

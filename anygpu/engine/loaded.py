@@ -24,7 +24,7 @@ from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fastpath import TYPE_OFFSET
 from anygpu.engine.fingerprint import Fingerprint
 from anygpu.engine.launch import Kernel, Launcher
-from anygpu.engine.loaded_arguments import convert
+from anygpu.engine.loaded_arguments import convert, quickly
 from anygpu.engine.manifest import (
     MANIFEST,
     CpuVariant,
@@ -243,7 +243,7 @@ class LoadedKernel(Kernel):
             if not wrong:
                 taken = [one for one in found if isinstance(one, Argument)]
                 self._refuse_read_only(types, taken)
-                return taken, all(a.parts is b.parts for a, b in zip(given, taken, strict=True))
+                return taken, all(a.parts is b.parts or quickly(a.type, b.type) for a, b in zip(given, taken, strict=True))
             reasons.append(wrong)
         compiled = " and ".join(f"({', '.join(map(str, types))})" for types in self._overloads)
         were = ", ".join(str(argument.type) for argument in given)

@@ -44,6 +44,14 @@ def _scalar(given: Argument, kind: ScalarType, wanted: ScalarType, name: str) ->
     return f"is {kind}, and must be {wanted}"
 
 
+def quickly(given: Type, wanted: Type) -> bool:
+    """Whether a launch from a plan converts a Python number by itself: a float to float32 or float64, a small int to int32 or int64."""
+    match given, wanted:
+        case ScalarType(weak=True, dtype=number), ScalarType(dtype=dtype):
+            return (number.kind, dtype.name) in (("f", "float32"), ("f", "float64"), ("i", "int32"), ("i", "int64"))
+    return False
+
+
 def _numbers(parts: Sequence[object], dtype: DType, name: str) -> list[object]:
     """Python numbers as scalars of a dtype: floats round, integers must fit."""
     if dtype.is_integer:
@@ -103,4 +111,4 @@ def parts_of(kind: Type) -> int:
     return 1
 
 
-__all__ = ["convert", "parts_of"]
+__all__ = ["convert", "parts_of", "quickly"]

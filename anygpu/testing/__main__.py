@@ -26,6 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"the conformance suite needs {' and '.join(missing)}: pip install 'anygpu[test]'", file=sys.stderr)
         return 2
 
+    with tempfile.TemporaryDirectory(prefix="anygpu-testing-") as folder:
+        os.environ["ANYGPU_CACHE_DIR"] = os.path.join(folder, "cache")  # before anything reads it: a user's cache is not asked
+        return _check_and_run(options, folder)
+
+
+def _check_and_run(options: argparse.Namespace, folder: str) -> int:
     import anygpu as ag
 
     names = [device.name for device in ag.devices()]
@@ -34,22 +40,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         for api, reason in ag.problems().items():
             print(f"  {api}: {reason}", file=sys.stderr)
         return 2
-    return _run(options.device, options.slow, options.k, options.x)
+    return _run(options.device, options.slow, options.k, options.x, folder)
 
 
-def _run(device: str, slow: bool, expression: str, stop: bool) -> int:
+def _run(device: str, slow: bool, expression: str, stop: bool, folder: str) -> int:
     import pytest
 
-    with tempfile.TemporaryDirectory(prefix="anygpu-testing-") as folder:
-        settings = os.path.join(folder, "pytest.ini")  # of its own, so that no project's settings around here matter
-        with open(settings, "w") as file:
-            file.write("[pytest]\nfilterwarnings = error\nmarkers =\n    slow: takes more than about ten seconds\n")
-        arguments = [
-            "--pyargs", "anygpu.testing.cases", "-c", settings, "--rootdir", folder, "--import-mode=importlib",
-            "-p", "anygpu.testing.plugin", "-p", "no:cacheprovider", "--conformance-device", device, "--tb=short", "-q",
-        ]  # fmt: skip
-        arguments += ["--slow"] * slow + ["-x"] * stop + (["-k", expression] if expression else [])
-        return min(2, int(pytest.main(arguments)))
+    settings = os.path.join(folder, "pytest.ini")  # of its own, so that no project's settings around here matter
+    with open(settings, "w") as file:
+        file.write("[pytest]\nfilterwarnings = error\nmarkers =\n    slow: takes more than about ten seconds\n")
+    arguments = [
+        "--pyargs", "anygpu.testing.cases", "-c", settings, "--rootdir", folder, "--import-mode=importlib",
+        "-p", "anygpu.testing.plugin", "-p", "no:cacheprovider", "--conformance-device", device, "--tb=short", "-q",
+    ]  # fmt: skip
+    arguments += ["--slow"] * slow + ["-x"] * stop + (["-k", expression] if expression else [])
+    return min(2, int(pytest.main(arguments)))
 
 
 if __name__ == "__main__":

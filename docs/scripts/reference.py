@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import functools
 import inspect
@@ -21,6 +22,7 @@ import numpy as np
 
 import anygpu as ag
 from anygpu import config, dtypes, errors
+from anygpu.cli.main import _parser
 from anygpu.codegen.targets.cpu import CpuOptions, emit_cpu
 from anygpu.dtypes import DTYPES, DType
 from anygpu.engine.compile import Options, lower, run_passes
@@ -493,6 +495,34 @@ def support_page() -> str:
     return "\n".join(parts)
 
 
+def command_page() -> str:
+    """The ``anygpu`` command, from its parser. Not the help's own text, whose layout differs between versions of Python."""
+    parts = ["# The command line\n", "`python -m anygpu.cli` is the same command. `anygpu COMMAND --help` shows this in a terminal."]
+    commands = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for name, parser in commands.choices.items():
+        parts += [f"\n## `anygpu {name}`\n", f"{parser.description}\n"]
+        rows = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+        if rows:
+            parts.append("| Argument | Meaning |\n|---|---|")
+            parts += [f"| {_argument(action)} | {_help(action)} |" for action in rows]
+        if parser.epilog:
+            parts.append(f"\n{parser.epilog}")
+    return "\n".join(parts)
+
+
+def _argument(action: argparse.Action) -> str:
+    shown = action.metavar if isinstance(action.metavar, str) else "|".join(action.choices or ()) or action.dest.upper()
+    if not action.option_strings:
+        return f"`{shown}`".replace("|", "\\|")
+    value = "" if action.nargs == 0 else f" {shown}"
+    return ", ".join(f"`{option}{value}`" for option in action.option_strings).replace("|", "\\|")
+
+
+def _help(action: argparse.Action) -> str:
+    required = "; required" if action.option_strings and action.required else ""
+    return ((action.help or "") % {"default": action.default} + required).replace("|", "\\|")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "api.md": api,
     "runtime.md": runtime_page,
@@ -500,6 +530,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "functions.md": function_page,
     "errors.md": error_page,
     "support.md": support_page,
+    "command-line.md": command_page,
 }
 
 

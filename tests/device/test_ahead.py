@@ -151,6 +151,13 @@ def test_python_numbers_go_to_scalars_that_hold_them(loaded):
     assert z.tolist() == [2 + 0.5j] * 4
     loaded.saxpy.forall(300)(1e300, x, x, out)
     assert np.isinf(out[x > 0]).all()
+    many = np.ones(100_000, np.float32)  # too many to be launched by the quick path
+    result = np.zeros_like(many)
+    for value, found in ((0.1, np.float32(0.1) + 1), (0.1, np.float32(0.1) + 1), (1e300, np.inf), (0.25, 1.25), (-7.0, -6)):
+        loaded.saxpy.forall(many.size)(value, many, many, result)
+        assert (result == np.float32(found)).all()
+        loaded.saxpy.forall(300)(value, many[:300], many[:300], out)
+        assert (out == np.float32(found)).all()
     with pytest.raises(ArgumentError, match=r"^argument 'n': 256 does not fit in uint8, for which the kernel was compiled$"):
         loaded.mixed.forall(4)(True, 0.5, 2, 1j, 256, 5, z)
 
@@ -343,6 +350,30 @@ def test_loading_and_launching_need_no_compiler(folder):
     assert done.stdout == (
         "index 1048576 is out of bounds for array 'x' with shape (1048576,) in kernel 'beyond' (and 2 more)\nseven at 7\n"
     )
+
+
+def test_launching_on_an_opencl_device_needs_no_llvm(spirv):
+    if "opencl:0" not in [found.name for found in ag.devices()]:
+        pytest.skip(f"no OpenCL device: {ag.problems().get('opencl')}")
+    script = f"""
+        import sys
+
+        sys.modules["llvmlite"] = None  # importing it is an ImportError
+        import numpy as np, anygpu as ag
+
+        module = ag.load({str(spirv._folder.place)!r})
+        x, out = np.arange(1000, dtype=np.float32), np.zeros(1000, np.float32)
+        with ag.Device("opencl:0"):
+            module.saxpy.forall(1000)(2.0, x, x, out)
+            print((out == 3 * x).all())
+            try:
+                module.beyond.forall(1000)(x, out)
+            except IndexError as error:
+                print(str(error).splitlines()[0])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "True\nindex 1000 is out of bounds for array 'x' with shape (1000,) in kernel 'beyond' (and 2 more)\n"
 
 
 # ---------------------------------------------------------------------------------------------------------- what is wrong with a folder

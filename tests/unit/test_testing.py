@@ -29,7 +29,8 @@ def test_a_device_that_is_wrong_fails():
     assert "differ, the first at" in done.stdout
 
 
-def test_a_device_that_is_not_here_is_named(capsys):
+def test_a_device_that_is_not_here_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("ANYGPU_CACHE_DIR", "")  # put back afterwards
     assert command.main(["--device", "abacus:3"]) == 2
     assert capsys.readouterr().err.startswith(f"there is no device 'abacus:3' here: {', '.join(d.name for d in ag.devices())}\n")
 

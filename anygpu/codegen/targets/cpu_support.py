@@ -220,7 +220,7 @@ def support_ir(triple: str) -> str:
 # pack the words, run. The specification, in 8-byte words: number of arguments; offsets of a tuple's size and items, of an array's
 # fields and of a float's value; the types ndarray, float and int; PyLong_AsLongLongAndOverflow; run; blocks; arena; words; the
 # error words; the first argument's word; PyEval_SaveThread or null, to keep the GIL; PyEval_RestoreThread; whether a launch is under
-# way; then for each argument its kind (0 array, 1 float, 2 int), dtype object, rank, flags and bytes of an element.
+# way; then for each argument its kind (0 array, 1 float, 2 int, 3 float for a float32), dtype object, rank, flags and bytes of an element.
 # Returns 0 when done, 1 if an argument differs and 3 if a launch is under way in another thread (nothing has happened then), 2 if the
 # kernel reported an error: the launch then stays under way for good, so that words and error words can be read.
 LAUNCH_SPECIFICATION = (
@@ -258,7 +258,7 @@ one:
   %type = load ptr, ptr %type.p
   %kind.p = getelementptr [ARGUMENT x i64], ptr %kinds, i64 %n
   %kind = load i64, ptr %kind.p
-  switch i64 %kind, label %differs [ i64 0, label %array  i64 1, label %float  i64 2, label %int ]
+  switch i64 %kind, label %differs [ i64 0, label %array  i64 1, label %float  i64 2, label %int  i64 3, label %single ]
 array:
   %is.array = icmp eq ptr %type, %array_type
   br i1 %is.array, label %array.fields, label %differs
@@ -332,6 +332,16 @@ float.pack:
   store i64 %value, ptr %place
   %after.float = getelementptr i64, ptr %place, i64 1
   br label %packed
+single:
+  %is.single = icmp eq ptr %type, %float_type
+  br i1 %is.single, label %single.pack, label %differs
+single.pack:
+  %wide.p = getelementptr i8, ptr %object, i64 %float_value
+  %wide = load double, ptr %wide.p
+  %narrow = fptrunc double %wide to float
+  store float %narrow, ptr %place
+  %after.single = getelementptr i64, ptr %place, i64 1
+  br label %packed
 int:
   %is.int = icmp eq ptr %type, %int_type
   br i1 %is.int, label %int.pack, label %differs
@@ -347,7 +357,8 @@ int.pack:
   %after.int = getelementptr i64, ptr %place, i64 1
   br i1 %fits.int, label %packed, label %differs
 packed:
-  %place.next = phi ptr [ %after.array, %array.done ], [ %after.float, %float.pack ], [ %after.int, %int.pack ]
+  %place.next = phi ptr [ %after.array, %array.done ], [ %after.float, %float.pack ], [ %after.int, %int.pack ],
+    [ %after.single, %single.pack ]
   %n.next = add i64 %n, 1
   br label %argument
 go:

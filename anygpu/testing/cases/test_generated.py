@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import anygpu as ag
 from anygpu.testing.agree import run
 from anygpu.testing.generate import generate
-from anygpu.testing.harness import Grid, check
+from anygpu.testing.harness import Grid, Range, check
 
 
 @pytest.mark.everywhere
@@ -88,3 +88,19 @@ def test_local_arrays_read_out_of_bounds_by_a_single_lane_and_by_a_strip() -> No
         size = launch.grid * launch.block
         found = check(read, launch, np.ones(size, np.uint64))
         assert found.args[0].tolist() == [1, 2, 3, 4, 5, 6] + [0] * (size - 6)
+
+
+@pytest.mark.everywhere
+def test_bools_in_a_local_array_that_a_variable_indexes() -> None:
+    """Intel's OpenCL runtime mixed up the work-items' arrays."""
+
+    @ag.kernel
+    def read(out):
+        i = ag.grid(1)
+        m = ag.local.array(6, np.bool_)
+        for z in range(6):
+            m[z] = np.bool_(z)
+        out[i] = m[i % 6]
+
+    found = check(read, Range(31), np.zeros(31, np.bool_))
+    assert found.args[0].tolist() == [bool(i % 6) for i in range(31)]
