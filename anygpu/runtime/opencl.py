@@ -3,8 +3,8 @@
 Memory is coarse-grained shared virtual memory (OpenCL 2.0), so that an address is a number here as everywhere and views need no
 objects of their own. A stream is an in-order command queue. Programs are OpenCL C or, where the driver takes it, SPIR-V.
 
-Queueing a kernel with two buffers and two scalars takes 4.1 us of the host's time on Intel's CPU runtime, checks included, and a Python
-kernel 6.3, where pyopencl's own call takes 2.4 (two shared cores, read once; ``benchmarks/opencl_launch.py``).
+Queueing a kernel with two buffers and two scalars takes 4.4 us of the host's time on Intel's CPU runtime, checks included, and a Python
+kernel 4.9, where pyopencl's own call takes 2.6 (two shared cores, read once; ``benchmarks/opencl_launch.py``).
 """
 
 from __future__ import annotations

@@ -272,3 +272,55 @@ def test_no_label_of_a_spirv_module_is_defined_twice():
 def test_spirv_forbids_contraction():
     modes = [i[2] for i in instructions(compile_device(code(saxpy, 2.0, X, X, X), "spirv")) if i[0] == 16]
     assert 31 in modes  # ContractionOff
+
+
+# -------------------------------------------------------------------------------------------------------- blocks that are known, and CPUs
+
+
+def warp_sum(x, out):
+    value = x[ag.threadIdx.x]
+    for distance in (16, 8, 4, 2, 1):
+        value += ag.shfl_down_sync(0xFFFFFFFF, value, distance)
+    out[ag.threadIdx.x] = value + ag.shfl_xor_sync(0xFFFFFFFF, value, 3)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_whole_warps_need_not_ask_who_is_there(architecture):
+    ballot = {"sm_90": "vote.ballot", "spirv": "sub_group_ballot"}.get(architecture, "ballot")
+    known = code(warp_sum, X, X, architecture=architecture, block=(64, 1, 1))
+    partial = code(warp_sum, X, X, architecture=architecture, block=(48, 1, 1))
+    assert known.text.count(ballot) < partial.text.count(ballot)
+    assert compile_device(known, architecture)
+
+
+def test_lanes_of_an_opencl_cpu_exchange_through_memory():
+    found = code(warp_sum, X, X, block=(64, 1, 1), on_cpu=True)
+    assert "sub_group_shuffle" not in found.text and "@lanes = internal addrspace(3) global [128 x i32]" in found.text
+    assert found.shared_bytes == 4 * 128
+    assert "sub_group_shuffle" in code(warp_sum, X, X, block=(64, 1, 1)).text
+
+    def diverged(x, out):
+        i = ag.threadIdx.x
+        if x[i] > 0:
+            out[i] = ag.shfl_xor_sync(0xFFFFFFFF, x[i], 1)
+
+    assert "sub_group_shuffle" in code(diverged, X, X, block=(64, 1, 1), on_cpu=True).text
+
+
+def test_kernels_of_atomics_and_gathers_stay_scalar_on_an_opencl_cpu():
+    def count(x, out):
+        for i in range(ag.threadIdx.x, x.size, ag.blockDim.x):
+            ag.atomic.add(out, 0, x[i])
+
+    def gather(x, y, out):
+        total = np.float32(0)
+        for k in range(x[ag.grid(1)]):
+            total += y[x[k]]
+        out[ag.grid(1)] = total
+
+    n = np.zeros(64, np.int32)
+    for function, args in ((count, (X, X)), (gather, (n, X, X))):
+        scalar = code(function, *args, on_cpu=True)
+        assert "!vec_type_hint" in scalar.text and "sub_group" not in scalar.text  # votes and the hint together give wrong results
+        assert "!vec_type_hint" not in code(function, *args).text
+    assert "!vec_type_hint" not in code(saxpy, 2.0, X, X, X, on_cpu=True).text
