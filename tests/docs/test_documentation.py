@@ -30,6 +30,7 @@ from pathlib import Path
 import pytest
 
 from anygpu.config import config
+from anygpu.engine.compile import disk_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -163,11 +164,17 @@ def exception_named(name: str, module: types.ModuleType) -> type[BaseException]:
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANYGPU_CACHE_DIR", str(tmp_path / "cache"))  # a page that clears the cache clears nobody else's
-    config.cache_clear()
+    forget_configuration()
     try:
         run(name_of(page), page.read_text(encoding="utf-8"))
     finally:
-        config.cache_clear()
+        forget_configuration()
+
+
+def forget_configuration() -> None:
+    """Read the environment anew, and open the disk cache that it names."""
+    config.cache_clear()
+    disk_cache.__wrapped__.cache_clear()  # type: ignore[attr-defined]
 
 
 UNTESTED = [(page, fence) for page in PAGES for fence in python_fences(page) if fence.notest]

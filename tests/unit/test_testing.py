@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 
 import anygpu as ag
 from anygpu.testing import __main__ as command
@@ -11,7 +13,10 @@ from anygpu.testing import __main__ as command
 
 def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-c", f"import sys{code}; from anygpu.testing.__main__ import main; sys.exit(main(sys.argv[1:]))"]
-    return subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+    # in a folder and with options that are not this run's own: a checkout there would be imported in place of what is tested
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, cwd=folder, env=environment)
 
 
 def test_a_run_ends_with_a_grid():
