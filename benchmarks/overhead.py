@@ -67,9 +67,10 @@ def compilations() -> dict[str, float]:
     """Milliseconds from source to loaded code for each kernel of the suite, without the disk cache."""
     import importlib
 
-    import anygpu as ag
     from anygpu.engine import compile as engine
     from anygpu.engine import launch
+    from benchmarks.peers import Options
+    from benchmarks.peers.anygpu import start
 
     class NoCache:
         def get(self, key: str) -> None:
@@ -81,11 +82,7 @@ def compilations() -> dict[str, float]:
     real, engine.disk_cache = engine.disk_cache, NoCache  # type: ignore[assignment]
     times: dict[str, list[float]] = {}
 
-    class Kit:
-        pass
-
-    Kit.ag = ag  # type: ignore[attr-defined]
-    Kit.kernel = staticmethod(ag.kernel)  # type: ignore[attr-defined]
+    kit = start(Options(threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
     compile_variant = engine.compile_variant
     current = ""
 
@@ -100,7 +97,7 @@ def compilations() -> dict[str, float]:
     for _ in range(5):
         for current in names:
             module = importlib.import_module(f"benchmarks.suite.{current}")
-            module.anygpu(module.problem(True), Kit).run()
+            module.anygpu(module.problem(True), kit).run()
     launch.compile_variant, engine.disk_cache = compile_variant, real
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 

@@ -64,6 +64,22 @@ OPENCL_NOTES = {
     "convolution": "bound by the copy into shared memory. Tried: blocks of 32, 64, 128 and 256 columns (128 is fastest, and used).",
 }  # fmt: skip
 
+def instruction_sets() -> list[str]:
+    """The section on the width of vectors, from the last results of ``benchmarks/instruction_sets.py``."""
+    found = json.loads((RESULTS / "instruction_sets.json").read_text())
+    names = {"native": "this machine's (AVX-512)", "x86-64-v3": "AVX2 (x86-64-v3)", "x86-64-v2": "SSE4 (x86-64-v2)"}
+    lines = [
+        "## By instruction set",
+        "",
+        f"`python benchmarks/instruction_sets.py`, {str(found['date'])[:10]}, one thread, on a machine that was busy; every set's results are checked. Processors "
+        "without fused multiplication and addition (x86-64-v2) pay for it in software, as the bits are to be the same.",
+        "",
+        "| set | time over this machine's own, geometric mean |",
+        "| --- | ---: |",
+    ]
+    return [*lines, *[f"| {names[name]} | {value:.2f} |" for name, value in found["over_native"].items()], ""]
+
+
 COMPILATION = (
     "Compilation is two thirds LLVM: optimising and emitting each take as long as everything before them. Tried: optimisation at level 2 (a third longer, and nothing "
     "gained; level 1 is used); only `simplifycfg`, `sroa` and `instcombine` (a third less time in all, but spmv, scan and Monte-Carlo pi run 1.3 to 1.5 times as long); "
@@ -208,6 +224,7 @@ def page(run: dict[str, object], overhead: dict[str, object], opencl: dict[str, 
         "",
         COMPILATION,
         "",
+        *instruction_sets(),
     ]
     return "\n".join(lines)
 
