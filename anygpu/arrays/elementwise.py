@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, wrap
+from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, strides_of, wrap
 from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
-from anygpu.ir.graph import Node, Shape, broadcast, contiguous, identity
+from anygpu.ir.graph import Node, Shape, broadcast, broadcasts_to, identity, shape_text
 
 # The ufuncs that fused kernels compute. The others go to NumPy.
 FUSED = (
@@ -133,10 +133,6 @@ def _broadcast(a: Shape, b: Shape, name: str) -> Shape:
         raise ValueError(f"operands could not be broadcast together with shapes {shape_text(a)} {shape_text(b)}") from None
 
 
-def shape_text(shape: Shape) -> str:
-    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
-
-
 def _by_numpy(name: str, given: tuple[Node | bool | int | float | complex, ...]) -> Node:
     values = [numpy_of(g) if isinstance(g, Node) else g for g in given]
     return from_host(np.asarray(getattr(np, name)(*values), order="C"))._node()
@@ -189,18 +185,14 @@ def assign(target: ndarray, value: Node) -> None:
         shape = value.shape[extra:]
         value = Node("view", (value,), ((0, -1, 0),) * extra + identity(shape), shape, value.dtype)
     if value.shape != target.shape:
-        try:
-            fits = np.broadcast_shapes(value.shape, target.shape) == target.shape
-        except ValueError:
-            fits = False
-        if not fits:
+        if not broadcasts_to(value.shape, target.shape):
             raise ValueError(f"could not broadcast input array from shape {shape_text(value.shape)} into shape {shape_text(target.shape)}")
         value = Node("view", (value,), broadcast(value.shape, target.shape), target.shape, value.dtype)
     if target._strides is None and base.place is None:
         same = value.dtype is base.dtype
         storage.node = value if same else Node("cast", (value,), (), target.shape, base.dtype)
     else:
-        strides = contiguous(target.shape, 1) if target._strides is None else target._strides
+        strides = strides_of(target)
         storage.node = Node("update", (base, value), (target._offset, strides), base.shape, base.dtype)
     if storage.node.place is None:
         pending.add(storage)

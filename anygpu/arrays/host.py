@@ -56,14 +56,11 @@ def lift(value: object) -> object:
 
 def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: dict[str, object]) -> object:
     """NumPy's ufuncs called with arrays."""
-    from anygpu.arrays.elementwise import call as fused
-    from anygpu.arrays.elementwise import fused_name
+    from anygpu.arrays import elementwise
 
-    name = fused_name(function)
+    name = elementwise.fused_name(function)
     if method == "__call__" and name is not None and not kwargs.keys() - {"out"}:
-        from anygpu.arrays.elementwise import finish
-
-        return finish(fused(name, *inputs), kwargs.get("out"))
+        return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
     outs = kwargs.get("out")
     found = getattr(function, method)(*map(lower, inputs), **{k: lower(v) for k, v in kwargs.items()})
     if isinstance(outs, tuple) and any(o is not None for o in outs):

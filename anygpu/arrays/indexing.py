@@ -7,8 +7,8 @@ import operator
 import numpy as np
 
 from anygpu.arrays import elementwise
-from anygpu.arrays.ndarray import from_host, ndarray, pending, view_of
-from anygpu.ir.graph import Node, contiguous
+from anygpu.arrays.ndarray import from_host, ndarray, pending, strides_of, view_of
+from anygpu.ir.graph import Node
 
 
 def get(x: ndarray, key: object) -> ndarray:
@@ -60,7 +60,7 @@ def assign_to(x: ndarray, value: object) -> ndarray:
 def basic(x: ndarray, key: tuple[object, ...]) -> ndarray | None:
     """The view that ints, slices, ``...`` and None choose; None for other keys. Raises ``IndexError`` as NumPy does."""
     shape = x.shape
-    strides = contiguous(shape, 1) if x._strides is None else x._strides
+    strides = strides_of(x)
     offset = x._offset
     used = 0
     ellipsis = False

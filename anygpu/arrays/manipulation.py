@@ -6,16 +6,10 @@ import math
 import operator
 from collections.abc import Iterable
 
-import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from anygpu.arrays.ndarray import ndarray, view_of
-from anygpu.ir.graph import Shape, contiguous
-
-
-def strides_of(x: ndarray) -> Shape:
-    """Elements from one to the next along each axis."""
-    return contiguous(x.shape, 1) if x._strides is None else x._strides
+from anygpu.arrays.ndarray import ndarray, strides_of, view_of
+from anygpu.ir.graph import Shape, broadcasts_to, contiguous, shape_text
 
 
 def axes_of(axes: object, ndim: int) -> tuple[int, ...]:
@@ -93,11 +87,7 @@ def expand_dims(x: ndarray, axis: object) -> ndarray:
 def broadcast_to(x: ndarray, shape: object) -> ndarray:
     """The array in a larger shape, its elements repeated: a view."""
     wanted = tuple(operator.index(n) for n in shape) if isinstance(shape, Iterable) else (operator.index(shape),)  # type: ignore[arg-type]
-    try:
-        fits = np.broadcast_shapes(x.shape, wanted) == wanted
-    except ValueError:
-        fits = False
-    if not fits:
+    if not broadcasts_to(x.shape, wanted):
         shapes = f"[original->remapped]: {x.shape} and requested shape {wanted}"
         raise ValueError(f"operands could not be broadcast together with remapped shapes {shapes}")
     shift = len(wanted) - x.ndim
@@ -157,15 +147,11 @@ def _filled(x: ndarray, shape: object) -> Shape:
     wanted = given
     if unknown:
         if rest == 0 or x.size % rest:
-            raise ValueError(f"cannot reshape array of size {x.size} into shape {_text(given)}")
+            raise ValueError(f"cannot reshape array of size {x.size} into shape {shape_text(given)}")
         wanted = tuple(x.size // rest if n == -1 else n for n in given)
     if math.prod(wanted) != x.size or any(n < 0 for n in wanted):
-        raise ValueError(f"cannot reshape array of size {x.size} into shape {_text(given)}")
+        raise ValueError(f"cannot reshape array of size {x.size} into shape {shape_text(given)}")
     return wanted
-
-
-def _text(shape: Shape) -> str:
-    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
 
 
 def _reshaped_strides(shape: Shape, strides: Shape, wanted: Shape) -> Shape | None:

@@ -548,6 +548,11 @@ class ndarray:
         return from_host, (self.__array__(copy=True),)
 
 
+def strides_of(x: ndarray) -> Shape:
+    """Elements from one to the next along each axis."""
+    return contiguous(x.shape, 1) if x._strides is None else x._strides
+
+
 def on_host(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndarray:
     """The NumPy array of what lies at a place."""
     memory = place.memory
@@ -653,4 +658,4 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 # At the end, since they build on the class: methods find them when they are called.
 from anygpu.arrays import elementwise, host, indexing, manipulation, reductions  # noqa: E402
 
-__all__ = ["Storage", "fresh", "from_host", "ndarray", "numpy_of", "pending", "view_of", "wrap"]
+__all__ = ["Storage", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

@@ -259,7 +259,7 @@ def compile_variant(function: FunctionType, types: Sequence[Type], options: Opti
     fingerprint = function_fingerprint(function, types)
     key = variant_key(fingerprint.types, options)
     data = disk_cache().get(key) if fingerprint.exact and not debug else None
-    artifact = None if data is None else _unpack(data)
+    artifact = None if data is None else unpack(data)
     stages: dict[str, str] = {}
     found = artifact is not None
     if artifact is None:
@@ -269,12 +269,17 @@ def compile_variant(function: FunctionType, types: Sequence[Type], options: Opti
     for name in ("ir", "passes", "llvm", "asm"):
         if name in debug or (name == "passes" and "ir" in debug):
             print(f"# {function.__name__}: {name}\n{stages.get(name, '')}", file=sys.stderr)
-    names = ("run", "arena_bytes") if artifact.coroutine else ("run",)
-    code = CpuKernel(load(artifact.image, names), artifact.coroutine, artifact.grid_barrier, artifact.shared_bytes)
+    code = loaded_code(artifact)
     return Variant(replace(artifact, image=b""), code, found, fingerprint)
 
 
-def _unpack(data: bytes) -> Artifact | None:
+def loaded_code(artifact: Artifact) -> CpuKernel:
+    """A variant's code in this process's memory."""
+    names = ("run", "arena_bytes") if artifact.coroutine else ("run",)
+    return CpuKernel(load(artifact.image, names), artifact.coroutine, artifact.grid_barrier, artifact.shared_bytes)
+
+
+def unpack(data: bytes) -> Artifact | None:
     """An entry of the cache, whose digest has been checked; None if another version of this class wrote it."""
     try:
         found = pickle.loads(data)

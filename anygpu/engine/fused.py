@@ -12,28 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anygpu.config import config
-from anygpu.dtypes import dtype_named
-from anygpu.engine.compile import Options, _unpack, compile_ir, disk_cache, machine_fingerprint, pool, support_table
+from anygpu.engine.compile import Options, compile_ir, disk_cache, loaded_code, machine_fingerprint, pool, support_table, unpack
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint
-from anygpu.passes.fusion import Bindings, Form
+from anygpu.engine.launch import RANGE_BLOCK, packer_of
+from anygpu.passes.fusion import REDUCE_BLOCK, Bindings, Form
 from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
-from anygpu.runtime.loader import load
-
-RANGE_BLOCK = 256
-REDUCE_BLOCK = 256
-_SCALARS = {"bool": "?7x", "float16": "e6x", "float32": "f4x", "float64": "d", "uint64": "Q"}
 
 
 @dataclass(eq=False)
 class FusedKernel:
-    """A loaded form. ``arrays`` is how many it takes."""
+    """A loaded form, and what packs the words of its launches."""
 
     form: Form
     code: CpuKernel
     packer: struct.Struct
     support: int
-    shared_bytes: int
 
     def launch(self, bound: Bindings) -> None:
         """Run it; returns when it is done."""
@@ -50,29 +44,19 @@ class FusedKernel:
             grid = (-(-kept[-1] // RANGE_BLOCK), kept[-2] if count > 1 else 1, rest)
             block = RANGE_BLOCK
             tail = (*extents[form.kept :], *kept)
-        workspace = take_workspace()
-        arrays: list[int] = []
-        for address in bound.loads:
-            arrays += (address, 1 << 30, 0)
-        for address in bound.outputs:
-            arrays += (address, 1 << 30, 0)
-        words = self.packer.pack(
-            *grid, block, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *bound.scalars, *bound.integers, *bound.strides, *tail
-        )
-        self.code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
-        give_workspace(workspace)
+        self._run(grid, block, (*bound.loads, *bound.outputs), (*bound.scalars, *bound.integers, *bound.strides, *tail))
 
     def launch_row(self, size: int, loads: Sequence[int], outputs: Sequence[int], scalars: Sequence[object]) -> None:
         """Run a map over one row of so many elements."""
-        blocks = -(-size // RANGE_BLOCK)
+        self._run((-(-size // RANGE_BLOCK), 1, 1), RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
+
+    def _run(self, grid: tuple[int, int, int], block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:
         workspace = take_workspace()
         arrays: list[int] = []
-        for address in (*loads, *outputs):
-            arrays += (address, 1 << 30, 0)
-        words = self.packer.pack(
-            blocks, 1, 1, RANGE_BLOCK, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *scalars, size
-        )
-        self.code.launch(words, blocks, 0, pool, workspace)
+        for address in addresses:
+            arrays += (address, 1 << 30, 0)  # nothing is checked, so no extent is looked at
+        words = self.packer.pack(*grid, block, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *numbers)
+        self.code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
         give_workspace(workspace)
 
 
@@ -94,7 +78,7 @@ def _make(form: Form) -> FusedKernel:
     key = hashlib.sha256(text.encode()).hexdigest()
     debug = config().debug
     data = None if debug else disk_cache().get(key)
-    artifact = None if data is None else _unpack(data)
+    artifact = None if data is None else unpack(data)
     if artifact is None:
         from anygpu.frontend.fused import lower_form
         from anygpu.ir.verify import verify
@@ -106,9 +90,7 @@ def _make(form: Form) -> FusedKernel:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
         for name in debug:
             print(f"# fused kernel: {name}\n{stages.get(name, '')}", file=sys.stderr)
-    names = ("run", "arena_bytes") if artifact.coroutine else ("run",)
-    code = CpuKernel(load(artifact.image, names), artifact.coroutine, artifact.grid_barrier, artifact.shared_bytes)
-    made = FusedKernel(form, code, _packer(form), ctypes.addressof(support_table()), artifact.shared_bytes)
+    made = FusedKernel(form, loaded_code(artifact), packer_of(artifact.parameters), ctypes.addressof(support_table()))
     _kernels[form] = made
     return made
 
@@ -118,13 +100,3 @@ def _options(form: Form) -> Options:
         return Options(False, False, 0, "aligned", 32, form.small, (REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 
-
-def _packer(form: Form) -> struct.Struct:
-    outputs = () if form.part else tuple(access for _, access in form.outputs)
-    text = "=6q2QqQ" + "Q2q" * (len(form.loads) + (len(form.reductions) if form.part else len(outputs)))
-    for name in form.scalars:
-        dtype = dtype_named(name)
-        text += _SCALARS.get(dtype.component.name, "q") * (2 if dtype.is_complex else 1)
-    strides = sum(access.walk.count("s") for access in (*form.loads, *outputs))
-    count = form.integers + strides + form.ndim + (form.part > 0 and form.schedule == "serial")
-    return struct.Struct(text + f"{count}q")

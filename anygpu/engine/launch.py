@@ -497,16 +497,22 @@ _FORMATS = {"bool": "?7x", "float16": "e6x", "float32": "f4x", "float64": "d"}
 
 
 def _make_plan(variant: Variant, parts: Sequence[object]) -> _Plan:
+    packer = packer_of(variant.artifact.parameters)
+    keep = tuple(p.dtype for p in parts if isinstance(p, np.ndarray))
+    return _Plan(variant, packer, variant.code, variant.artifact.prints, ctypes.addressof(support_table()), keep)
+
+
+def packer_of(parameters: Sequence[tuple[str, str, int, bool]]) -> struct.Struct:
+    """What packs a launch's words: its header, then each parameter's."""
     form = "=6q2QqQ"
-    for _, kind, ndim, _ in variant.artifact.parameters:
+    for _, kind, ndim, _ in parameters:
         if kind == "array":
             form += f"Q{2 * ndim}q"
         elif kind in _FORMATS:
             form += _FORMATS[kind]
         else:
             form += "Q" if kind in ("uint64",) else "q"
-    keep = tuple(p.dtype for p in parts if isinstance(p, np.ndarray))
-    return _Plan(variant, struct.Struct(form), variant.code, variant.artifact.prints, ctypes.addressof(support_table()), keep)
+    return struct.Struct(form)
 
 
 def _scalar_word(value: object, kind: str) -> object:

@@ -24,9 +24,8 @@ from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
 from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Kernel, Load, Ref, Special, Store, Var
-from anygpu.passes.fusion import Access, Form
+from anygpu.passes.fusion import REDUCE_BLOCK, Access, Form
 
-BLOCK = 256  # work-items that reduce together
 _NODE = ast.Pass(lineno=1, col_offset=0)
 _BOOL_LOOPS = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and", "absolute": "positive",
                "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not", "sign": "positive"}  # fmt: skip
@@ -302,7 +301,7 @@ def _part(made: _Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
 
 
 def _block(made: _Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
-    """A block reduces for each result: work-item t takes elements t, t + BLOCK, ..., then halves add to halves in shared memory."""
+    """A block reduces for each result: work-item t takes elements t, t + REDUCE_BLOCK, ..., then halves add to halves in shared memory."""
     scope = made.scope
     at = scope.pin(Special("block", 1 if made.form.part else 0))
     made.index = _unravel(scope, at, kept)
@@ -319,17 +318,17 @@ def _block(made: _Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> Non
     stop = scope.pin(length)
     if made.form.part:
         start, stop = _part(made, Special("block", 0), stop)
-    scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(BLOCK), tuple(body)))
+    scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(REDUCE_BLOCK), tuple(body)))
     tables = []
     for parts in accumulators:
         columns = []
         for part in parts:
-            array = Array(scope.shared.unique("shared"), plain_fields(part.dtype), part.dtype.itemsize, 1, "shared", "C", (BLOCK,))
+            array = Array(scope.shared.unique("shared"), plain_fields(part.dtype), part.dtype.itemsize, 1, "shared", "C", (REDUCE_BLOCK,))
             scope.shared.declared.append(array)
             scope.emit(Store(array.name, (Special("thread", 0),), Ref(part), 0, False))
             columns.append(array.name)
         tables.append(columns)
-    half = BLOCK // 2
+    half = REDUCE_BLOCK // 2
     while half:
         scope.emit(Barrier("block"))
         with scope.nested() as body:

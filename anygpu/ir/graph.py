@@ -101,6 +101,16 @@ def broadcast(shape: Shape, to: Shape) -> AxisMap:
     return tuple((0, axis + shift, 1) if n == to[axis + shift] else (0, -1, 0) for axis, n in enumerate(shape))
 
 
+def broadcasts_to(shape: Shape, to: Shape) -> bool:
+    """Whether an array of ``shape`` can be shown in the shape ``to``."""
+    shift = len(to) - len(shape)
+    return shift >= 0 and all(n in (1, to[axis + shift]) for axis, n in enumerate(shape))
+
+
+def shape_text(shape: Shape) -> str:
+    return "(" + ",".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
 def compose(outer: AxisMap, inner: AxisMap) -> AxisMap:
     """The view ``inner`` of an array, itself seen through ``outer``, which gives the index along each axis of what ``inner`` shows."""
     found = []

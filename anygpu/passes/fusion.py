@@ -183,6 +183,7 @@ def map_form(tracer: Tracer, results: Sequence[int], roots: Sequence[Node], plac
 # The one order in which reductions combine, on every device: parts of so many elements (of a block) or rows (of a work-item), and then
 # the parts.
 BLOCK_PART, SERIAL_PART = 8192, 256
+REDUCE_BLOCK = 256  # work-items that reduce together
 
 
 def reduce_form(
