@@ -9,9 +9,9 @@ import numpy as np
 
 from anygpu.arrays.ndarray import current_name, from_host, ndarray
 from anygpu.dtypes import from_numpy
+from anygpu.engine.devices import Device
 from anygpu.errors import CopyWarning, warn
 from anygpu.ir.graph import apart
-
 
 _WRITES_FIRST = frozenset((np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask))
 
@@ -22,12 +22,16 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
     Arrays on another device are copied to the host, and the results to the device, with a ``CopyWarning``.
     """
     out = kwargs.get("out")
-    given = {name: lower(value) for name, value in kwargs.items() if not (name == "out" and value is None)}
+    asked = kwargs.get("device")
+    given = {name: lower(value) for name, value in kwargs.items() if not (name == "out" and value is None) and name != "device"}
+    if asked is not None:  # a function that makes arrays
+        return lift(function(*map(lower, args), **given), Device(asked).name)  # type: ignore[arg-type]
     device = device_among((args, kwargs))
     if device is None or device == "cpu":
         found = function(*map(lower, args), **given)
         return out if isinstance(out, ndarray) else lift(found, device)
-    name = getattr(function, "__name__", str(function))
+    of = getattr(function, "__self__", None)  # a ufunc, of which this is a method
+    name = function.__name__ if of is None else f"{getattr(of, '__name__', of)}.{function.__name__}"
     warn(f"np.{name} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     if isinstance(out, ndarray):
         given.pop("out")
@@ -109,7 +113,7 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
     warn(f"np.{function.__name__} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     given = {k: lower(v) for k, v in kwargs.items() if k != "out"}
     if method == "at":
-        elements = inputs[0].__array__(copy=True)  # type: ignore[union-attr,attr-defined]
+        elements = inputs[0].__array__(copy=True)  # type: ignore[attr-defined]
         function.at(elements, *map(lower, inputs[1:]), **given)  # type: ignore[arg-type]
         elementwise.assign(inputs[0], elementwise.constant(elements))  # type: ignore[arg-type]
         return None

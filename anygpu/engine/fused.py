@@ -19,7 +19,6 @@ from anygpu.engine.launch import RANGE_BLOCK, packer_of
 from anygpu.passes.fusion import REDUCE_BLOCK, Bindings, Form
 from anygpu.runtime.cpu import give_workspace, take_workspace
 
-
 Triple = tuple[int, int, int]
 # What starts a kernel: a grid, the block's extent, addresses of arrays, and the numbers that follow them.
 Start = Callable[[Triple, int, Sequence[int], Sequence[object]], None]
