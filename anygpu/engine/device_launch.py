@@ -35,10 +35,20 @@ MOST_PLANS = 64  # that a launcher remembers
 
 def launch_anywhere(launcher: Launcher, args: tuple[object, ...]) -> None:
     """Launch on the stream's device, else on the current one if that is no CPU, else where the arrays are."""
-    stream = launcher.stream
     resolved = tuple(map(memory_of, args))
     lent = any(a is not b for a, b in zip(resolved, args, strict=True))
-    args = resolved
+    if current.recorder is None:
+        _launch_anywhere(launcher, resolved, launcher.stream, lent)
+        return
+    stream = launcher.stream or next((array.device.default_stream for array in _arrays_in(resolved)), None)
+    if stream is None and not current.is_cpu():
+        stream = current_device().default_stream
+    size = sum(value.nbytes for value in resolved if isinstance(value, np.ndarray | DeviceArray))
+    with current.recorder.span("kernel", launcher.kernel.name, stream, size):
+        _launch_anywhere(launcher, resolved, launcher.stream, lent)
+
+
+def _launch_anywhere(launcher: Launcher, args: tuple[object, ...], stream: Stream | None, lent: bool) -> None:
     if stream is None:
         device = Device("cpu") if current.is_cpu() else current_device()
         if device.name == "cpu":

@@ -32,8 +32,8 @@ def test_new_arrays_are_on_the_current_or_the_named_device(other: ag.Device) -> 
     assert ag.asarray([1, 2], device=other).device is other
     with other:
         made = [
-            ag.empty(3), ag.full((2, 2), 1j), ag.arange(4), ag.array([1.0]), ag.asarray(np.ones(2)), ag.sqrt(np.ones(2)), ag.linspace(0, 1, 3),
-            ag.add(1, 2),
+            ag.empty(3), ag.full((2, 2), 1j), ag.arange(4), ag.array([1.0]), ag.asarray(np.ones(2)), ag.sqrt(np.ones(2)),
+            ag.linspace(0, 1, 3), ag.add(1, 2),
         ]  # fmt: skip
         assert {x.device for x in made} == {other}
     assert ag.zeros_like(made[0]).device is other
