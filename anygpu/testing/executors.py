@@ -70,6 +70,10 @@ def ptxas() -> str | None:
     return None
 
 
+# What was accepted, by its LLVM IR and architecture: the launches of a case often have the same code.
+_accepted: set[tuple[int, str]] = set()
+
+
 @dataclass
 class Ptx:
     """PTX that ``ptxas`` assembles for each architecture."""
@@ -80,9 +84,11 @@ class Ptx:
         return None if ptxas() else "nvidia-cuda-nvcc is not installed"
 
     def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> None:
-        launch = prepare(kernel, launcher, args)
+        code = emit(prepare(kernel, launcher, args), self.architectures[0])  # LLVM IR is the same for all of them
         for architecture in self.architectures:
-            assemble(emit(launch, architecture), architecture)
+            if (key := (hash(code.text), architecture)) not in _accepted:
+                assemble(code, architecture)
+                _accepted.add(key)
 
 
 def assemble(code: DeviceCode, architecture: str, *options: str) -> str:
@@ -108,7 +114,10 @@ class Gcn:
     def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> None:
         launch = prepare(kernel, launcher, args)
         for architecture in self.architectures:
-            assert link(compile_device(emit(launch, architecture), architecture)).startswith(b"\x7fELF")
+            code = emit(launch, architecture)  # LLVM IR has the width of a wave in it
+            if (key := (hash(code.text), architecture)) not in _accepted:
+                assert link(compile_device(code, architecture)).startswith(b"\x7fELF")
+                _accepted.add(key)
 
 
 # ------------------------------------------------------------------------------------------------------------------------- devices

@@ -26,7 +26,7 @@ from anygpu.errors import KernelAssertionError, KernelIndexError
 from anygpu.ir.interp import interpret
 from anygpu.ir.interp_launch import Failure
 
-# Runs a kernel in place of the CPU device: set by the ``executor`` fixture of ``plugin``.
+# Runs a kernel in place of the CPU device, or only compiles it and gives None: set by the ``executor`` fixture of ``plugin``.
 EXECUTOR: Callable[[ag.Kernel, Launcher, Sequence[object]], tuple[list[str], Exception | Failure | None] | None] | None = None
 
 MARGIN = 192
@@ -111,16 +111,22 @@ def duplicate(value: object, buffers: list[np.ndarray]) -> object:
 # ------------------------------------------------------------------------------------------------------------------------- the runs
 
 
-def run_device(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome:
-    """The kernel on the device, as a user launches it. An executor that only compiles leaves the run to the CPU."""
+def run_device(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome | None:
+    """The kernel on the device, as a user launches it; None if the executor only compiles."""
     launcher = launch.launcher(kernel)
-    if EXECUTOR is not None and launcher.blocks and (found := EXECUTOR(kernel, launcher, args)) is not None:
-        return Outcome(list(args), *found)
+    if EXECUTOR is None or not launcher.blocks:
+        return run_cpu(kernel, launch, args)
+    found = EXECUTOR(kernel, launcher, args)
+    return None if found is None else Outcome(list(args), *found)
+
+
+def run_cpu(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome:
+    """The kernel on the CPU device."""
     text = io.StringIO()
     error: Exception | None = None
     with contextlib.redirect_stdout(text):
         try:
-            launcher(*args)
+            launch.launcher(kernel)(*args)
         except (KernelIndexError, KernelAssertionError) as found:
             error = found
     return Outcome(list(args), text.getvalue().splitlines(), error)
@@ -204,13 +210,20 @@ def _same_error(found: Exception | Failure | None, wanted: Exception | Failure |
 
 
 def check(kernel: ag.Kernel, launch: Grid | Range, *args: object, prints: bool = True) -> Outcome:
-    """Run the kernel on the device and on the interpreter; fail unless they agree. The device's outcome, on its own copies."""
+    """Run the kernel on the device and on the interpreter; fail unless they agree. The device's outcome, on its own copies.
+
+    Where the executor only compiles, the kernel must compile, and the outcome is the interpreter's.
+    """
     raw_device: list[np.ndarray] = []
     raw_interpreter: list[np.ndarray] = []
     ours = [duplicate(a, raw_device) for a in args]
     theirs = [duplicate(a, raw_interpreter) for a in args]
     wanted = run_interpreter(kernel, launch, theirs)
     found = run_device(kernel, launch, ours)
+    if found is None:
+        if wanted.error is None:  # it compiles; what it gives is what the interpreter found, and the CPU's own cases ask the CPU
+            return wanted
+        found = run_cpu(kernel, launch, ours)  # for the exception that a user sees
     where = f"{kernel.__wrapped__.__name__} {launch}"
     for name, a, b in zip(kernel._names, found.args, wanted.args, strict=True):
         _same_arguments(a, b, f"{where}: argument '{name}'")
