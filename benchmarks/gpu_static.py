@@ -71,7 +71,7 @@ UNITS = {
     "matmul": Unit("product", "FFMA", "v_fma", 1),
     "reduction": Unit("element", "LDG", "global_load", 1),
     "histogram": Unit("element", "ATOMS", "ds_add", 1),
-    "spmv": Unit("stored element", "LDG", "global_load", 3),
+    "spmv": Unit("stored element", "FFMA", "v_fma", 1),
     "raymarch": Unit("step", "MUFU.RSQ", "v_sqrt_f32", 3),
     "montecarlo_pi": Unit("draw of two points", "FSETP", "v_cmp_", 2),
     "bitonic_sort": Unit("pass of five shuffles", "SHFL", "ds_bpermute", 5),

@@ -238,7 +238,7 @@ class Simt:
         if state is None or self.found is None or not isinstance(stmt.step, Const) or not int(stmt.step.value):
             return None
         (low, high), (stop, most), step = (*(interval(e, state, self.found.facts) for e in (stmt.start, stmt.stop)), int(stmt.step.value))
-        few, many = len(range(high if step > 0 else low, stop, step)), len(range(low if step > 0 else high, stop, step))
+        few, many = turns(high if step > 0 else low, stop, step), turns(low if step > 0 else high, stop, step)
         dtype = stmt.var.dtype
         fits = dtype.minimum <= low + many * min(step, 0) and high + many * max(step, 0) <= dtype.maximum
         return many if stop == most and few == many and fits and many < 1 << 16 else None
@@ -385,6 +385,11 @@ def _refuse(kernel: Kernel, loc: Location, message: str, hint: str) -> CompileEr
 UNROLLED = 512  # operations of a loop that is written out
 
 
+def turns(start: int, stop: int, step: int) -> int:
+    """How many numbers ``range(start, stop, step)`` has, which may be more than ``len`` can say."""
+    return max(0, -((start - stop) // step))
+
+
 def _weight(body: Body) -> int:
     """About how many operations a body makes; those of a loop with constant bounds as often as it turns."""
     total = 0
@@ -392,12 +397,12 @@ def _weight(body: Body) -> int:
         inner = sum(map(_weight, children(stmt)))
         match stmt:
             case For(start=Const(value=start), stop=Const(value=stop), step=Const(value=step)) if step:
-                inner *= len(range(int(start), int(stop), int(step)))
+                inner *= turns(int(start), int(stop), int(step))
         total += 1 + inner + sum(isinstance(e, Op) for o in operands(stmt) for e in subexpressions(o))
     return total
 
 
-def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:
+def prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:
     """The kernel as it is emitted: without what launches make certain, barriers where all work-items pass, checks hoisted or proven,
     integers narrowed. And what is known of its integers, where that is of use."""
     kernel = assume(kernel, options.certain)
@@ -415,7 +420,7 @@ def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Ke
         kernel = share_counters(kernel, facts)
     if options.small:
         if options.bounds_check:
-            kernel = hoist_checks(kernel, {}, {}, facts, True)
+            kernel = hoist_checks(kernel, {}, {}, facts, True, trust=target.narrow)
         shapes = dict.fromkeys(_variables(kernel), VARYING) if target.narrow else {}
         kernel = narrow(kernel, shapes, _EVERYTHING_VARIES if target.narrow else {}, analyse(kernel, facts), any_step=True)
         return kernel, analyse(kernel, facts) if target.narrow else None
@@ -432,7 +437,7 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
 
     Raises ``CompileError`` for what the target cannot do.
     """
-    kernel, found = _prepare(kernel, target, options)
+    kernel, found = prepare(kernel, target, options)
     warps = exchanges(kernel)
     scalar = options.on_cpu and not warps and _cheaper_in_scalars(kernel)
     if scalar:
@@ -482,4 +487,4 @@ def _mentions_half(kernel: Kernel) -> bool:
     return any(e.dtype.name == "float16" for e in exprs)
 
 
-__all__ = ["Simt", "emit_device"]
+__all__ = ["Simt", "emit_device", "prepare"]

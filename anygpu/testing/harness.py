@@ -25,9 +25,7 @@ from anygpu.engine.launch import Launcher
 from anygpu.errors import KernelAssertionError, KernelIndexError
 from anygpu.ir.interp import interpret
 from anygpu.ir.interp_launch import Failure
-
-# Runs a kernel in place of the CPU device, or only compiles it and gives None: set by the ``executor`` fixture of ``plugin``.
-EXECUTOR: Callable[[ag.Kernel, Launcher, Sequence[object]], tuple[list[str], Exception | Failure | None] | None] | None = None
+from anygpu.ir.kernel import Kernel
 
 MARGIN = 192
 FILLER = 0xA5
@@ -66,6 +64,10 @@ class Outcome:
     args: list[object]
     printed: list[str]
     error: Exception | Failure | None = None
+
+
+# Runs a kernel in place of the CPU device: set by the ``executor`` fixture of ``plugin``.
+EXECUTOR: Callable[[ag.Kernel, Launcher, Sequence[object]], Outcome] | None = None
 
 
 # --------------------------------------------------------------------------------------------------------------- copies of arguments
@@ -111,22 +113,21 @@ def duplicate(value: object, buffers: list[np.ndarray]) -> object:
 # ------------------------------------------------------------------------------------------------------------------------- the runs
 
 
-def run_device(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome | None:
-    """The kernel on the device, as a user launches it; None if the executor only compiles."""
+def run_device(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome:
+    """The kernel on the device, as a user launches it."""
     launcher = launch.launcher(kernel)
-    if EXECUTOR is None or not launcher.blocks:
-        return run_cpu(kernel, launch, args)
-    found = EXECUTOR(kernel, launcher, args)
-    return None if found is None else Outcome(list(args), *found)
+    if EXECUTOR is not None and launcher.blocks:
+        return EXECUTOR(kernel, launcher, args)
+    return run_cpu(launcher, args)
 
 
-def run_cpu(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome:
-    """The kernel on the CPU device."""
+def run_cpu(launcher: Launcher, args: Sequence[object]) -> Outcome:
+    """The same on the CPU device."""
     text = io.StringIO()
     error: Exception | None = None
     with contextlib.redirect_stdout(text):
         try:
-            launch.launcher(kernel)(*args)
+            launcher(*args)
         except (KernelIndexError, KernelAssertionError) as found:
             error = found
     return Outcome(list(args), text.getvalue().splitlines(), error)
@@ -140,7 +141,12 @@ def run_interpreter(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[obje
     if not launcher.blocks:
         return Outcome(list(args), [])
     final = run_passes(lower(kernel.__wrapped__, tuple(one.type for one in described), Options(range_ndim=len(launcher.extent))))
-    found = interpret(final, [*parts, *launcher.extent], launcher.grid, launcher.block, (), launcher.shared)
+    return run_ir(final, [*parts, *launcher.extent], launcher, args)
+
+
+def run_ir(final: Kernel, parts: Sequence[object], launcher: Launcher, args: Sequence[object]) -> Outcome:
+    """A kernel's IR on the interpreter; ``parts`` are the flattened ``args`` and the extents of a range."""
+    found = interpret(final, list(parts), launcher.grid, launcher.block, (), launcher.shared)
 
     def order(place: tuple[int, int, int], extents: tuple[int, int, int]) -> int:
         return place[0] + extents[0] * (place[1] + extents[1] * place[2])
@@ -196,6 +202,9 @@ def _same_error(found: Exception | Failure | None, wanted: Exception | Failure |
         return
     assert isinstance(wanted, Failure)
     assert found is not None, f"the device raised nothing; the interpreter found: {wanted.render()}"
+    if isinstance(found, Failure):
+        assert _essence(found) == _essence(wanted), f"{found.render()}\nis not\n{wanted.render()}"
+        return
     kind = KernelIndexError if wanted.kind == "index" else KernelAssertionError
     text = str(found)
     assert isinstance(found, kind), f"{found!r} is not of the kind of: {wanted.render()}"
@@ -209,21 +218,19 @@ def _same_error(found: Exception | Failure | None, wanted: Exception | Failure |
         assert fits, f"{text}\nis not\n{wanted.render()}"
 
 
-def check(kernel: ag.Kernel, launch: Grid | Range, *args: object, prints: bool = True) -> Outcome:
-    """Run the kernel on the device and on the interpreter; fail unless they agree. The device's outcome, on its own copies.
+def _essence(failure: Failure) -> tuple[object, ...]:
+    """What two failures must have in common: an index that was a uint64 may be read as an int64."""
+    return failure.kind, failure.location, failure.block, failure.thread, failure.array, tuple(n % 2**64 for n in failure.index)
 
-    Where the executor only compiles, the kernel must compile, and the outcome is the interpreter's.
-    """
+
+def check(kernel: ag.Kernel, launch: Grid | Range, *args: object, prints: bool = True) -> Outcome:
+    """Run the kernel on the device and on the interpreter; fail unless they agree. The device's outcome, on its own copies."""
     raw_device: list[np.ndarray] = []
     raw_interpreter: list[np.ndarray] = []
     ours = [duplicate(a, raw_device) for a in args]
     theirs = [duplicate(a, raw_interpreter) for a in args]
     wanted = run_interpreter(kernel, launch, theirs)
     found = run_device(kernel, launch, ours)
-    if found is None:
-        if wanted.error is None:  # it compiles; what it gives is what the interpreter found, and the CPU's own cases ask the CPU
-            return wanted
-        found = run_cpu(kernel, launch, ours)  # for the exception that a user sees
     where = f"{kernel.__wrapped__.__name__} {launch}"
     for name, a, b in zip(kernel._names, found.args, wanted.args, strict=True):
         _same_arguments(a, b, f"{where}: argument '{name}'")
@@ -232,6 +239,8 @@ def check(kernel: ag.Kernel, launch: Grid | Range, *args: object, prints: bool =
         assert found.printed == wanted.printed, f"{where}: printed {found.printed[:5]}, not {wanted.printed[:5]}"
     for raw in raw_device:
         assert (raw[:MARGIN] == FILLER).all() and (raw[-MARGIN:] == FILLER).all(), f"{where}: wrote outside its arrays"
+    if isinstance(found.error, Failure):  # there is no device; the exception that a user would see is made by a launch
+        found.error = run_cpu(launch.launcher(kernel), [duplicate(a, []) for a in args]).error
     return found
 
 
