@@ -13,6 +13,7 @@ from anygpu.codegen.device import DeviceCode, DeviceOptions, Target, Word
 from anygpu.codegen.llvm import scalar_type
 from anygpu.codegen.simt_barriers import uniform_barriers
 from anygpu.codegen.simt_memory import MemoryAccess
+from anygpu.codegen.simt_pointers import Pointers
 from anygpu.codegen.simt_reports import print_function
 from anygpu.codegen.simt_values import Values, to_bits
 from anygpu.codegen.simt_warp import LANES, WarpOperations, diverged_statements
@@ -75,6 +76,7 @@ class Simt:
         self.target = values.target
         self.memory = MemoryAccess(values)
         self.diverged = diverged_statements(kernel)
+        self.pointers = Pointers(values, self.memory, found, self._written_out)
         self.warp = WarpOperations(values, self.diverged)
         self.regions: dict[str, _Region] = {}
         self.votes = ""
@@ -213,6 +215,10 @@ class Simt:
         if not trips:
             return
         sign = "s" if stmt.var.dtype.kind == "i" else "u"
+        steps = []
+        if self._written_out(stmt) and self.target.narrow:
+            self.values.write(stmt.var, start)
+            steps = self.pointers.enter(stmt)
         counter = w.alloca("i32")
         head, end = w.fresh("turn"), w.fresh("done")
         w.do(f"store i32 0, {counter}")
@@ -223,7 +229,8 @@ class Simt:
         self.values.write(stmt.var, distance if start == "0" else w.emit(f"add n{sign}w {t} {start}, {distance}"))
         self.body(stmt.body)
         if not w.terminated:
-            advice = w.module.unrolled("full") if self.target.unrolls and trips * _weight(stmt.body) <= UNROLLED else ""
+            self.pointers.turn(steps)
+            advice = w.module.unrolled("full") if self._written_out(stmt) else ""
             following = w.emit(f"add nuw i32 {turn}, 1")
             w.do(f"store i32 {following}, {counter}")
             again, last = w.fresh("again"), w.emit(f"icmp ult i32 {following}, {trips}")
@@ -231,6 +238,12 @@ class Simt:
             w.block(again)
             w.branch(head, advice)
         w.block(end)
+        self.pointers.leave(steps)
+
+    def _written_out(self, stmt: For) -> int | None:
+        """How many turns a loop makes that is written out; None for any other."""
+        trips = self._trips(stmt) if self.target.unrolls else None
+        return trips if trips is not None and trips * _weight(stmt.body) <= UNROLLED else None
 
     def _trips(self, stmt: For) -> int | None:
         """How many turns a loop makes, if that is known: the start may be any of several that make no difference."""

@@ -16,14 +16,18 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import anygpu as ag
+from anygpu.codegen import offline
 from anygpu.codegen.device import DeviceCode, DeviceOptions, Target
 from anygpu.codegen.offline import compile_device, link, linker, recipe
 from anygpu.codegen.simt import emit_device
 from anygpu.codegen.simt import prepare as made_for_device
+from anygpu.codegen.targets.spirv import SPIRV
+from anygpu.engine import device_variant
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options
 from anygpu.engine.device_variant import certain_of, device_options, lower_now
@@ -162,10 +166,36 @@ class OnDevice:
         return Outcome(list(args), text.getvalue().splitlines(), error)
 
 
+class AsOtherGpus(OnDevice):
+    """An OpenCL device, with code as NVIDIA's and AMD's devices get it: 32-bit addresses, loops written out, pointers that step. It is the
+    only way to run that without them."""
+
+    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Outcome:
+        kernel.device_variants.clear()
+        with mock.patch.object(offline, "SPIRV", _AS_OTHERS), mock.patch.object(device_variant, "disk_cache", _NoCache):
+            found = super().__call__(kernel, launcher, args)
+        kernel.device_variants.clear()
+        return found
+
+
+_AS_OTHERS = replace(SPIRV, narrow=True, unrolls=True, shared_counters=False)
+
+
+class _NoCache:
+    """A disk cache that keeps nothing: its keys do not tell these variants from others."""
+
+    def get(self, key: str) -> None:
+        return None
+
+    def put(self, key: str, data: bytes) -> None:
+        return None
+
+
 Executor = OnDevice | Ptx | Gcn
 
 EXECUTORS: dict[str, Executor] = {
     "spirv": OnDevice("opencl:0"),
+    "spirv-as-gpu": AsOtherGpus("opencl:0"),
     "ptx": Ptx(("sm_90",)),
     "ptx-all": Ptx(("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")),
     "gcn": Gcn(("gfx942",)),
