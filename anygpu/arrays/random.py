@@ -6,7 +6,7 @@ numbers on every device and for any number of threads.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.random import SeedSequence
 
 from anygpu.arrays import creation, elementwise, random_choice, random_samplers
 from anygpu.arrays import random_draw as draw
-from anygpu.arrays.ndarray import from_host, ndarray
+from anygpu.arrays.ndarray import ndarray
 from anygpu.arrays.random_draw import NOT_NEGATIVE, POSITIVE, parameter
 from anygpu.arrays.random_streams import Philox
 
@@ -41,7 +41,8 @@ class Generator:
 
     def __init__(self, bit_generator: Philox):
         if not isinstance(bit_generator, Philox):
-            raise TypeError(f"Generator takes an anygpu.random.Philox, not {type(bit_generator).__name__}: ag.random.default_rng(seed) makes one")
+            given = type(bit_generator).__name__
+            raise TypeError(f"Generator takes an anygpu.random.Philox, not {given}: ag.random.default_rng(seed) makes one")
         self._stream = bit_generator
 
     @property
@@ -247,8 +248,8 @@ class Generator:
         """Rows of normal numbers of a mean (n) and a covariance (n, n), factored by ``svd``, ``eigh`` or ``cholesky``."""
         return random_choice.multivariate_normal(self, mean, cov, size, check_valid, tol, method)
 
-    def _each(self, sample: object, size: object, dtype: object, what: str, *parameters: draw.Parameter) -> ndarray:
-        return draw.each(self._stream, sample, size, draw.REAL[draw.real_dtype(dtype, what)], parameters)  # type: ignore[arg-type]
+    def _each(self, sample: Callable[..., object], size: object, dtype: object, what: str, *parameters: draw.Parameter) -> ndarray:
+        return draw.each(self._stream, sample, size, draw.real_dtype(dtype, what), parameters)
 
     # ------------------------------------------------------------------------------------------------------------------------- integers
 
@@ -299,8 +300,8 @@ class Generator:
         """Integers of the logarithmic series distribution."""
         return self._count(random_samplers.logseries, size, parameter("p", p, draw.CHANCE_BELOW_1))
 
-    def _count(self, sample: object, size: object, *parameters: draw.Parameter) -> ndarray:
-        return draw.each(self._stream, sample, size, np.int64, parameters)  # type: ignore[arg-type]
+    def _count(self, sample: Callable[..., object], size: object, *parameters: draw.Parameter) -> ndarray:
+        return draw.each(self._stream, sample, size, "int64", parameters)
 
     def multinomial(self, n: object, pvals: object, size: object = None) -> ndarray:
         """How many of ``n`` trials fall into each category, whose chances are the last axis of ``pvals``."""
@@ -368,9 +369,8 @@ _LEGACY = {
 
 def __getattr__(name: str) -> object:
     if name in _LEGACY:
-        raise AttributeError(
-            f"anygpu.random has no global state, so no function {name}: make rng = ag.random.default_rng(seed), and call rng.{_LEGACY[name]}"
-        )
+        call = f"make rng = ag.random.default_rng(seed), and call rng.{_LEGACY[name]}"
+        raise AttributeError(f"anygpu.random has no global state, so no function {name}: {call}")
     raise AttributeError(f"module 'anygpu.random' has no attribute {name!r}")
 
 

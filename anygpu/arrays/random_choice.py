@@ -11,7 +11,7 @@ import numpy as np
 
 from anygpu.arrays import creation, elementwise, host, indexing, manipulation, reductions
 from anygpu.arrays import random_draw as draw
-from anygpu.arrays.ndarray import from_host, ndarray
+from anygpu.arrays.ndarray import ndarray
 from anygpu.arrays.random_draw import CHANCE, NOT_NEGATIVE, parameter
 from anygpu.arrays.random_samplers import draw_multinomial, draw_multivariate_hypergeometric, integer_each, log_gamma
 from anygpu.arrays.random_streams import Philox
@@ -40,9 +40,8 @@ def integers(stream: Philox, low: object, high: object, size: object, dtype: obj
     if wanted.name not in _KINDS:
         raise TypeError(f"Unsupported dtype {wanted!r} for integers")
     one = high is None
-    first, last = (np.zeros((), np.int64), _host(low)) if one else (_host(low), _host(high))
+    lows, highs = (_exact(0), _exact(low)) if one else (_exact(low), _exact(high))
     least, most = (0, 1) if wanted.kind == "b" else (int(np.iinfo(wanted).min), int(np.iinfo(wanted).max))
-    lows, highs = _exact(first), _exact(last)
     if any(v < least for v in lows.flat):
         raise ValueError(f"low is out of bounds for {wanted.name}")
     if any(v - (not endpoint) > most for v in highs.flat):
@@ -57,12 +56,13 @@ def integers(stream: Philox, low: object, high: object, size: object, dtype: obj
         return draw.integers(stream, lows.item(), highs.item() - lows.item() - (not endpoint), wanted, out)
     counts = (np.asarray(widths, object) + 1) % (1 << 64)
     starts = lows % (1 << 64)
-    parameters = [draw.Parameter(from_host(v), v.shape, v) for v in (starts.astype(np.uint64), counts.astype(np.uint64))]
-    return draw.each(stream, integer_each, shape, wanted.type, parameters)
+    parameters = [draw.Parameter(creation.asarray(v), v.shape, v) for v in (starts.astype(np.uint64), counts.astype(np.uint64))]
+    return draw.each(stream, integer_each, shape, wanted.name, parameters)
 
 
-def _exact(values: np.ndarray) -> np.ndarray:
+def _exact(bounds: object) -> np.ndarray:
     """Bounds as Python ints, which do not overflow."""
+    values = bounds.__array__() if isinstance(bounds, ndarray) else np.asarray(bounds, object)
     return np.array([int(v) for v in values.reshape(-1).tolist()], object).reshape(values.shape)
 
 
@@ -83,7 +83,7 @@ def dirichlet(rng: Generator, alpha: object, size: object, dtype: object) -> nda
     if len(shapes) == 0:
         return creation.empty(shape, np.dtype(name))
     some = np.where(shapes > 0, shapes, 1.0)
-    logs = draw.each(rng.bit_generator, log_gamma, shape, draw.REAL[name], [parameter("alpha", some)])
+    logs = draw.each(rng.bit_generator, log_gamma, shape, name, [parameter("alpha", some)])
     if np.any(shapes == 0):
         logs = elementwise.where(shapes > 0, logs, -math.inf if np.any(shapes > 0) else 0.0)
     parts = elementwise.call("exp", logs - reductions.max_(logs, -1, keepdims=True))
@@ -119,7 +119,7 @@ def multivariate_normal(
             raise ValueError("covariance is not symmetric positive-semidefinite.")
         warnings.warn("covariance is not symmetric positive-semidefinite.", RuntimeWarning, stacklevel=3)
     z = rng.standard_normal((*draw.extents(size), centre.shape[0]))
-    return from_host(centre.astype(np.float64)) + z @ from_host(np.ascontiguousarray(factor.T))
+    return creation.asarray(centre.astype(np.float64)) + z @ creation.asarray(np.ascontiguousarray(factor.T))
 
 
 def multinomial(rng: Generator, n: object, pvals: object, size: object) -> ndarray:
@@ -135,19 +135,20 @@ def multinomial(rng: Generator, n: object, pvals: object, size: object) -> ndarr
     out = creation.empty((*shape, chances.shape[-1]), np.dtype(np.int64))
     count = math.prod(shape)
     if count:
-        each = from_host(np.broadcast_to(trials.host, shape).reshape(-1))
-        wide = np.broadcast_to(chances, (*shape, chances.shape[-1]))
-        row = from_host(wide.reshape(count, -1) if chances.ndim > 1 else np.broadcast_to(chances, (count, len(chances))))
+        each = creation.asarray(np.broadcast_to(trials.host, shape).reshape(-1))
+        rows_of = creation.asarray(chances.reshape(-1, chances.shape[-1]))  # one row, or one for each sample
+        if chances.ndim > 1:
+            wide = np.broadcast_to(chances, (*shape, chances.shape[-1]))
+            rows_of = creation.asarray(wide.reshape(count, -1))
         taken = rng.bit_generator.take(out.size)
-        draw_multinomial.forall(count)(*taken, each, row, manipulation.reshape(out, (count, chances.shape[-1])))
+        counts = manipulation.reshape(out, (count, chances.shape[-1]))
+        draw_multinomial.forall(count)(*taken, each, rows_of, counts)
     return out
 
 
 def multivariate_hypergeometric(stream: Philox, colors: object, nsample: int, size: object) -> ndarray:
     given = _host(colors)
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        raise ValueError("colors must be a one-dimensional sequence of nonnegative integers.")
-    if np.any(given < 0):
+    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer) or np.any(given < 0):
         raise ValueError("colors must be a one-dimensional sequence of nonnegative integers not exceeding 9223372036854775807.")
     drawn = operator.index(nsample)
     if drawn < 0:
@@ -158,9 +159,9 @@ def multivariate_hypergeometric(stream: Philox, colors: object, nsample: int, si
     out = creation.empty((*shape, len(given)), np.dtype(np.int64))
     count = math.prod(shape)
     if out.size:
-        marbles = from_host(np.ascontiguousarray(given, np.int64))
-        row = manipulation.reshape(out, (count, len(given)))
-        draw_multivariate_hypergeometric.forall(count)(*stream.take(out.size), marbles, drawn, row)
+        marbles = creation.asarray(given, np.int64)
+        counts = manipulation.reshape(out, (count, len(given)))
+        draw_multivariate_hypergeometric.forall(count)(*stream.take(out.size), marbles, drawn, counts)
     return out
 
 
@@ -240,7 +241,7 @@ def choice(rng: Generator, a: object, size: object, replace: bool, p: object, ax
         else:
             below = np.cumsum(chances)
             below /= below[-1]
-            chosen = host.array(np.searchsorted, (from_host(below), rng.random(shape)), {"side": "right"})
+            chosen = host.array(np.searchsorted, (creation.asarray(below), rng.random(shape)), {"side": "right"})
     else:
         if count > population:
             raise ValueError("Cannot take a larger sample than population when replace is False")
@@ -250,8 +251,8 @@ def choice(rng: Generator, a: object, size: object, replace: bool, p: object, ax
             if np.count_nonzero(chances > 0) < count:
                 raise ValueError("Fewer non-zero entries in p than size")
             # the smallest of exponential numbers over their chances: as if one after the other were drawn of those left
-            waits = rng.standard_exponential(population) / from_host(np.where(chances > 0, chances, 1.0))
-            found = host.array(np.argsort, (elementwise.where(chances > 0, waits, math.inf),), {})
+            waits = rng.standard_exponential(population) / creation.asarray(np.where(chances > 0, chances, 1.0))
+            found = host.array(np.argsort, (elementwise.where(creation.asarray(chances > 0), waits, math.inf),), {})
         chosen = manipulation.reshape(elementwise.copy(found[:count]), shape)
     if given is None:
         return chosen

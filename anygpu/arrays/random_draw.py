@@ -10,10 +10,10 @@ import numpy as np
 
 from anygpu.arrays import creation, elementwise, manipulation
 from anygpu.arrays.ndarray import from_host, ndarray
-from anygpu.arrays.random_kernels import HELD, LANES, REAL, draw_words, each_kernel, integers_kernel, shared_kernel
+from anygpu.arrays.random_kernels import HELD, LANES, draw_words, each_kernel, integers_kernel, shared_kernel
 from anygpu.arrays.random_streams import Philox
-from anygpu.engine.evaluate import HostMemory
 from anygpu.ir.graph import Shape
+from anygpu.runtime.device_array import DeviceArray
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,13 @@ MOST_POISSON = float(np.iinfo(np.int64).max) - math.sqrt(float(np.iinfo(np.int64
 def parameter(name: str, value: object, *rules: Rule, integer: bool = False) -> Parameter:
     """A parameter that obeys rules; raises ``ValueError`` as NumPy does if it does not."""
     wanted = np.int64 if integer else np.float64
-    if not isinstance(value, ndarray):
-        host = np.asarray(value)
-        host = host.astype(wanted)  # numbers in text too, as NumPy's own methods have it
-    else:
-        host = value.__array__().astype(wanted)
+    host = value.__array__() if isinstance(value, ndarray) else np.asarray(value)
+    host = np.asarray(host if host.dtype.kind in "biuf" else value, wanted)
     for rule in rules:
         rule.check(name, host)
     if host.size == 1:
         return Parameter(host.item(), host.shape, host)
-    return Parameter(elementwise.astype(value, wanted) if isinstance(value, ndarray) else from_host(host), host.shape, host)
+    return Parameter(elementwise.astype(value, wanted) if isinstance(value, ndarray) else creation.asarray(host), host.shape, host)
 
 
 def extents(size: object) -> Shape:
@@ -102,7 +99,7 @@ def common_shape(size: object, parameters: Sequence[Parameter]) -> Shape:
 def real_dtype(dtype: object, what: str) -> str:
     """float32 or float64, by name."""
     wanted = np.dtype(dtype)  # type: ignore[call-overload]
-    if wanted.name not in REAL or not wanted.isnative:
+    if wanted.name not in ("float32", "float64") or not wanted.isnative:
         raise TypeError(f"Unsupported dtype {wanted!r} for {what}")
     return str(wanted.name)
 
@@ -129,11 +126,9 @@ def _items(size: int, held: int) -> int:
     return -(-size // (LANES * held)) * LANES
 
 
-def _row(out: ndarray) -> ndarray | np.ndarray:
-    """All elements along one axis, as a launch takes them quickest: on the host as a NumPy array."""
-    if isinstance(out._computed().memory, HostMemory):
-        return out.__array__().reshape(-1)
-    return out if out.ndim == 1 else manipulation.reshape(out, (-1,))
+def row(out: ndarray) -> np.ndarray | DeviceArray:
+    """All elements of an array in C order along one axis, as a launch takes them."""
+    return (out if out.ndim == 1 else manipulation.reshape(out, (-1,))).__anygpu_array__()
 
 
 def words(stream: Philox, size: object) -> ndarray:
@@ -141,7 +136,7 @@ def words(stream: Philox, size: object) -> ndarray:
     out = creation.empty(extents(size), np.dtype(np.uint32))
     if out.size:
         items = _items(out.size, 4)
-        draw_words.forall(items)(*stream.take(items), _row(out))
+        draw_words.forall(items)(*stream.take(items), row(out))
     return out
 
 
@@ -150,7 +145,7 @@ def shared(stream: Philox, name: str, out: ndarray, loc: float = 0.0, scale: flo
     if out.size:
         dtype = out.dtype.name
         items = _items(out.size, HELD[dtype])
-        shared_kernel(name, dtype).forall(items)(*stream.take(items), float(loc), float(scale), _row(out))
+        shared_kernel(name, dtype).forall(items)(*stream.take(items), float(loc), float(scale), row(out))
     return out
 
 
@@ -168,31 +163,24 @@ def of(parameter: Parameter, dtype: str) -> float | ndarray:
     return elementwise.astype(value, np.dtype(dtype)) if isinstance(value, ndarray) else value
 
 
-def each(
-    stream: Philox, sample: Callable[..., object], size: object, dtype: type[np.generic], parameters: Sequence[Parameter]
-) -> ndarray:
+def each(stream: Philox, sample: Callable[..., object], size: object, dtype: str, parameters: Sequence[Parameter]) -> ndarray:
     """A distribution whose elements have a position each."""
     shape = common_shape(size, parameters)
     out = creation.empty(shape, np.dtype(dtype))
     if out.size == 0:
         return out
-    given: tuple[object, ...]
-    if any(isinstance(p.value, ndarray) for p in parameters):
-        given = tuple([_like(p, shape) for p in parameters])
-        kernel = each_kernel(sample, len(parameters), dtype)
-    else:
-        given = tuple([p.value for p in parameters])
-        kernel = each_kernel(sample, 0, dtype)
-    kernel.forall(out.size)(*stream.take(out.size), given, _row(out))
+    arrays = any(isinstance(p.value, ndarray) for p in parameters)
+    given = [_like(p, shape) if arrays else p.value for p in parameters]
+    each_kernel(sample, len(given), arrays, dtype).forall(out.size)(*stream.take(out.size), *given, row(out))
     return out
 
 
-def _like(parameter: Parameter, shape: Shape) -> ndarray:
+def _like(parameter: Parameter, shape: Shape) -> np.ndarray | DeviceArray:
     """A parameter with one number for each element, along one axis."""
     value = parameter.value
     if not isinstance(value, ndarray):
-        return creation.full(math.prod(shape), value, parameter.host.dtype)
-    return manipulation.reshape(manipulation.broadcast_to(value, shape), (-1,))
+        return row(creation.full(math.prod(shape), value, parameter.host.dtype))
+    return row(value if value.shape == shape else elementwise.copy(manipulation.broadcast_to(value, shape)))
 
 
 def integers(stream: Philox, low: int, most: int, dtype: np.dtype[np.generic], out: ndarray) -> ndarray:
@@ -201,8 +189,8 @@ def integers(stream: Philox, low: int, most: int, dtype: np.dtype[np.generic], o
         word = "uint32" if most < 1 << 32 else "uint64"
         items = _items(out.size, HELD[word])
         count = (most + 1) % (1 << 32 if word == "uint32" else 1 << 64)
-        kernel = integers_kernel(word, dtype.type)
-        kernel.forall(items)(*stream.take(items), _as_int64(low), _as_int64(count), _row(out))
+        kernel = integers_kernel(word, dtype.name)
+        kernel.forall(items)(*stream.take(items), _as_int64(low), _as_int64(count), row(out))
     return out
 
 

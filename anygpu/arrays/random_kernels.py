@@ -184,13 +184,14 @@ SHARED: dict[tuple[str, str], Callable[..., object]] = {
     ("gumbel", "float32"): _by_word(lambda a: _gumbel(positive_float32(a), _BELOW_ONE_32)),
     ("gumbel", "float64"): _by_two_words(lambda a, b: _gumbel(positive_float64(a, b), _BELOW_ONE_64)),
 }
-REAL = {"float32": np.float32, "float64": np.float64}
+_DRAWN = (np.float32, np.float64, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64)
+KINDS: dict[str, type[np.generic]] = {**{dtype.__name__: dtype for dtype in _DRAWN}, "bool": np.bool_}
 
 
 @functools.cache
 def shared_kernel(name: str, dtype: str) -> Kernel:
     """The kernel of a distribution whose elements share blocks: ``out`` (one axis) becomes ``loc + scale * element``."""
-    block, real, held = SHARED[name, dtype], REAL[dtype], HELD[dtype]
+    block, real, held = SHARED[name, dtype], KINDS[dtype], HELD[dtype]
 
     @kernel
     def draw_shared(k0, k1, p0, p1, stream, loc, scale, out):
@@ -258,8 +259,9 @@ def below_64(place, slot, word, count):
 
 
 @functools.cache
-def integers_kernel(word: str, dtype: type[np.generic]) -> Kernel:
-    """The kernel of ``low`` plus a number below ``count``, from words of 32 or 64 bits."""
+def integers_kernel(word: str, name: str) -> Kernel:
+    """The kernel of ``low`` plus a number below ``count`` in a dtype, from words of 32 or 64 bits."""
+    dtype = KINDS[name]
     if word == "uint32":
 
         @kernel
@@ -291,38 +293,40 @@ def integers_kernel(word: str, dtype: type[np.generic]) -> Kernel:
 
 
 @func
-def _scalars(parameters, i):
-    return parameters
+def _number(parameter, i):
+    return parameter
 
 
 @func
-def _one(parameters, i):
-    return (parameters[0][i],)
-
-
-@func
-def _two(parameters, i):
-    return parameters[0][i], parameters[1][i]
-
-
-@func
-def _three(parameters, i):
-    return parameters[0][i], parameters[1][i], parameters[2][i]
-
-
-_PICKS = {1: _one, 2: _two, 3: _three}
+def _element(parameter, i):
+    return parameter[i]
 
 
 @functools.cache
-def each_kernel(sample: Callable[..., object], parameters: int, real: type[np.generic]) -> Kernel:
-    """The kernel of a distribution whose elements have a position each. ``parameters`` are as many arrays like ``out``, or if that is 0
-    numbers for all."""
-    pick = _PICKS[parameters] if parameters else _scalars
+def each_kernel(sample: Callable[..., object], parameters: int, arrays: bool, dtype: str) -> Kernel:
+    """The kernel of a distribution of so many parameters whose elements have a position each. Its parameters are arrays like ``out``, or
+    numbers for all elements."""
+    at, real = _element if arrays else _number, KINDS[dtype]
+    if parameters == 1:
 
-    @kernel
-    def draw_each(k0, k1, p0, p1, stream, given, out):
-        i = grid(1)
-        if i < out.size:
-            out[i] = sample(place_at(k0, k1, p0, p1, stream, i), pick(given, i), real)
+        @kernel
+        def draw_each(k0, k1, p0, p1, stream, a, out):
+            i = grid(1)
+            if i < out.size:
+                out[i] = sample(place_at(k0, k1, p0, p1, stream, i), (at(a, i),), real)
+    elif parameters == 2:
+
+        @kernel
+        def draw_each(k0, k1, p0, p1, stream, a, b, out):
+            i = grid(1)
+            if i < out.size:
+                out[i] = sample(place_at(k0, k1, p0, p1, stream, i), (at(a, i), at(b, i)), real)
+    else:
+
+        @kernel
+        def draw_each(k0, k1, p0, p1, stream, a, b, c, out):
+            i = grid(1)
+            if i < out.size:
+                out[i] = sample(place_at(k0, k1, p0, p1, stream, i), (at(a, i), at(b, i), at(c, i)), real)
 
     return draw_each

@@ -13,8 +13,15 @@ import math
 import numpy as np
 
 from anygpu.arrays.random_kernels import (
-    joined, normal_float32, normal_float64, place_at, positive_float32, positive_float64, unit_float64, words, below_64,
-)  # fmt: skip
+    below_64,
+    joined,
+    normal_float32,
+    place_at,
+    positive_float32,
+    positive_float64,
+    unit_float64,
+    words,
+)
 from anygpu.engine.launch import func, kernel
 from anygpu.frontend.vocabulary import cospi, grid
 
@@ -329,13 +336,14 @@ def hypergeometric(place, p, real):
 
 @kernel
 def draw_multinomial(k0, k1, p0, p1, stream, trials, chances, out):
-    """``out`` (samples, categories) counts ``trials`` (samples) of which each falls into a category by ``chances`` (samples, categories):
-    binomial numbers of what is left, with a position each."""
+    """``out`` (samples, categories) counts ``trials`` (samples) of which each falls into a category by ``chances`` (samples or 1,
+    categories): binomial numbers of what is left, with a position each."""
     i = grid(1)
     categories = out.shape[1]
     left, remaining = np.int64(trials[i]), np.float64(1.0)
+    line = i if chances.shape[0] > 1 else 0
     for j in range(categories):
-        chance = chances[i, j]
+        chance = chances[line, j]
         found = left
         if j < categories - 1:
             found = np.int64(0)
