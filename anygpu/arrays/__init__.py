@@ -45,7 +45,7 @@ NATIVE: dict[str, Callable[..., object]] = {
         "array", "asarray", "empty", "full", "zeros", "ones", "empty_like", "zeros_like", "ones_like", "full_like", "arange",
         "from_dlpack")},
     **{name.rstrip("_"): _taking(getattr(reductions, name)) for name in (
-        "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std")},
+        "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std", "argmin", "argmax")},
     **{name: _taking(getattr(manipulation, name)) for name in (
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
     "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_),

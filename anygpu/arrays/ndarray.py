@@ -442,11 +442,11 @@ class ndarray:
 
     def argmax(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the greatest element along an axis (in C order, if none is given)."""
-        return host.array(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmax(self, axis, out, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the least element along an axis (in C order, if none is given)."""
-        return host.array(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmin(self, axis, out, keepdims=keepdims)
 
     def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running sum along an axis."""

@@ -15,7 +15,7 @@ import numpy as np
 from anygpu.dtypes import dtype_named
 from anygpu.engine.fused import FusedKernel, fused_kernel
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
-from anygpu.passes.fusion import map_form, part_form, reduce_form, trace_map
+from anygpu.passes.fusion import Reducing, map_form, part_form, reduce_form, trace_map
 
 CHEAP = frozenset((
     "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less",
@@ -318,34 +318,21 @@ _rows: dict[object, FusedKernel] = {}  # kernels over one row, by what is traced
 def _run_reduction(group: _Group) -> None:
     places = [place_for(root) for root in group.roots]
     if group.roots[0].size:
-        values = [node.args[0] for node in group.reductions]
+        reducing = [Reducing(str(node.attrs[0]), node.args[0], node.dtype.name) for node in group.reductions]
         axes: tuple[int, ...] = group.reductions[0].attrs[1]  # type: ignore[assignment]
-        functions = [(str(node.attrs[0]), node.dtype.name) for node in group.reductions]
-        reduced = {id(node): n for n, node in enumerate(group.reductions)}
-        while True:
-            made: list[Place] = []
-
-            def make(count: int, dtype: str, made: list[Place] = made) -> Place:
-                itemsize = dtype_named(dtype).itemsize
-                made.append(Place(allocate(count * itemsize), 0, (itemsize,)))
-                return made[-1]
-
-            found = part_form(values, axes, functions, make)
-            if found is None:
-                break
-            form, bound, parts, first = found
+        while (found := part_form(reducing, axes, _room)) is not None:
+            form, bound, reducing, axes = found
             fused_kernel(form).launch(bound)
-            shape = (parts, *group.roots[0].shape) if first else (*group.roots[0].shape, parts)
-            values = []
-            for place, (_, name) in zip(made, functions, strict=True):
-                dtype = dtype_named(name)
-                there = Place(place.memory, 0, contiguous(shape, dtype.itemsize))
-                values.append(Node("source", (), (), shape, dtype, there))
-            axes = (0,) if first else (len(shape) - 1,)
-        form, bound = reduce_form(values, axes, functions, reduced, group.roots, places)
+        form, bound = reduce_form(reducing, axes, group.reductions, group.roots, places)
         fused_kernel(form).launch(bound)
     for root, place in zip(group.roots, places, strict=True):
         _settle(root, place)
+
+
+def _room(count: int, dtype: str) -> Place:
+    """New memory for so many elements."""
+    itemsize = dtype_named(dtype).itemsize
+    return Place(allocate(count * itemsize), 0, (itemsize,))
 
 
 def _run_reshape(node: Node) -> None:

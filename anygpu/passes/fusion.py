@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from anygpu.dtypes import dtype_named
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, broadcast, compose, contiguous, identity
 
 Step = tuple[object, ...]
@@ -30,11 +31,33 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """The value of a step, combined over the reduced axes by a function, in a dtype."""
+    """The value of a step, combined over the reduced axes by a function, in a dtype.
+
+    "argmin" and "argmax" look for a value of the dtype ``value`` and give where it is: its position in C order of the reduced axes, or
+    what the step ``position`` says (-1: no step).
+    """
 
     function: str
     step: int
     dtype: str
+    value: str = ""
+    position: int = -1
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The dtypes of what a part of the reduced axes comes to."""
+        return (self.value, self.dtype) if self.value else (self.dtype,)
+
+
+@dataclass(frozen=True, slots=True)
+class Reducing:
+    """An array to be reduced by a function, in a dtype. ``position`` says where the candidates of "argmin" and "argmax" are, if they are
+    the best of parts."""
+
+    function: str
+    value: Node
+    dtype: str
+    position: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +128,13 @@ class Tracer:
     def row_key(self, results: Sequence[int]) -> object:
         """What a kernel over one row is found again by, without working out its form."""
         kinds = tuple([p[2] for p in self.places])
-        return tuple(self.steps), kinds, tuple([d for _, d in self.scalars]), tuple(results), math.prod(self.domain) < 1 << 28
+        small = math.prod(self.domain) < 1 << 28 and self.small
+        return tuple(self.steps), kinds, tuple([d for _, d in self.scalars]), tuple(results), small
+
+    @property
+    def small(self) -> bool:
+        """Whether the numbers that a launch gives fit int32, which compiled kernels build on where they can."""
+        return not any(type(v) is int and not -(1 << 31) <= v < 1 << 31 for v, _ in self.scalars)
 
     def _trace(self, node: Node, seen: AxisMap | None) -> int:
         if node.place is not None:
@@ -184,32 +213,32 @@ def map_form(tracer: Tracer, results: Sequence[int], roots: Sequence[Node], plac
 # the parts.
 BLOCK_PART, SERIAL_PART = 8192, 256
 REDUCE_BLOCK = 256  # work-items that reduce together
+ARGUMENT = ("argmin", "argmax")  # reductions that say where a value is
 
 
 def reduce_form(
-    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], reduced: dict[int, int], roots: Sequence[Node],
-    places: Sequence[Place],
-) -> tuple[Form, Bindings]:  # fmt: skip
-    """The kernel that reduces arrays of one shape over the same axes, each by a function in a dtype, and computes ``roots`` from that.
+    reducing: Sequence[Reducing], axes: tuple[int, ...], reduced: Sequence[Node], roots: Sequence[Node], places: Sequence[Place]
+) -> tuple[Form, Bindings]:
+    """The kernel that reduces arrays of one shape over the same axes and computes ``roots`` from that.
 
-    ``reduced`` says by id which nodes the results stand for.
+    ``reduced`` are the nodes that the results stand for.
     """
-    tracer, kept, found = _reductions(values, axes, functions)
+    tracer, kept, found, where = _reductions(reducing, axes)
     epilogue = len(tracer.steps)
     tracer.forget()
-    tracer.reduced = reduced
+    tracer.reduced = {id(node): n for node, n in zip(reduced, where, strict=True)}
     shown = identity(roots[0].shape)
     results = [tracer.value(root, shown if len(axes) else None) for root in roots]
     return _close(tracer, kept, found, epilogue, results, roots, places)
 
 
 def part_form(
-    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], make: Callable[[int, str], Place]
-) -> tuple[Form, Bindings, int, bool] | None:  # fmt: skip
-    """The kernel that reduces parts of the axes, where they are long: its bindings, the number of parts, and whether that is the first
-    axis of the results, or the last. ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
-    tracer, kept, found = _reductions(values, axes, functions)
-    count = math.prod(tracer.domain[:kept])
+    reducing: Sequence[Reducing], axes: tuple[int, ...], make: Callable[[int, str], Place]
+) -> tuple[Form, Bindings, list[Reducing], tuple[int, ...]] | None:
+    """The kernel that reduces parts of the axes, where they are long: its bindings, and what is to be reduced then, over which axes.
+    ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
+    tracer, kept, found, where = _reductions(reducing, axes)
+    domain = tracer.domain[:kept]
     form, bound = _close(tracer, kept, found, len(tracer.steps), (), (), ())
     inner = bound.extents[form.kept :]
     length = math.prod(inner)
@@ -219,21 +248,35 @@ def part_form(
         part, parts = SERIAL_PART, -(-inner[0] // SERIAL_PART)
     else:
         return None
-    places = [make(count * parts, dtype) for _, dtype in functions]
-    bound = replace(bound, outputs=tuple([p.address for p in places]), parts=parts)
-    return replace(form, part=part), bound, parts, form.schedule == "serial"
+    first = form.schedule == "serial"
+    shape = (parts, *domain) if first else (*domain, parts)
+    made = [[_part_node(shape, dtype, make) for dtype in reduction.parts] for reduction in found]
+    bound = replace(bound, outputs=tuple([node.place.address for nodes in made for node in nodes if node.place]), parts=parts)
+    rest = [Reducing(r.function, made[n][0], r.dtype, *made[n][1:]) for r, n in zip(reducing, where, strict=True)]
+    return replace(form, part=part), bound, rest, (0,) if first else (len(shape) - 1,)
 
 
-def _reductions(
-    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]]
-) -> tuple[Tracer, int, tuple[Reduction, ...]]:
-    source = values[0].shape
+def _part_node(shape: Shape, dtype: str, make: Callable[[int, str], Place]) -> Node:
+    place = make(math.prod(shape), dtype)
+    known = dtype_named(dtype)
+    return Node("source", (), (), shape, known, Place(place.memory, place.offset, contiguous(shape, known.itemsize)))
+
+
+def _reductions(reducing: Sequence[Reducing], axes: tuple[int, ...]) -> tuple[Tracer, int, tuple[Reduction, ...], list[int]]:
+    """The traced operands of reductions, the number of kept axes, the reductions that differ, and which of them each is."""
+    source = reducing[0].value.shape
     kept = [axis for axis in range(len(source)) if axis not in axes]
     order = (*kept, *axes)
     tracer = Tracer(tuple(source[axis] for axis in order))
     seen = tuple((0, order.index(axis), 1) for axis in range(len(source)))
-    found = tuple(Reduction(name, tracer.value(value, seen), dtype) for value, (name, dtype) in zip(values, functions, strict=True))
-    return tracer, len(kept), found
+    found: dict[Reduction, int] = {}
+    where = []
+    for each in reducing:
+        value = each.value.dtype.name if each.function in ARGUMENT else ""
+        position = -1 if each.position is None else tracer.value(each.position, seen)
+        reduction = Reduction(each.function, tracer.value(each.value, seen), each.dtype, value, position)
+        where.append(found.setdefault(reduction, len(found)))
+    return tracer, len(kept), tuple(found), where
 
 
 def _close(
@@ -270,7 +313,7 @@ def _close(
         forms.append(Access(dtype, tuple(form)))
     count = len(tracer.places)
     reach = max([abs(s) * n for walk in walks for s, n in zip(walk, extents, strict=True)], default=0)
-    small = reach < 1 << 31 and max(extents, default=0) < 1 << 31
+    small = reach < 1 << 31 and max(extents, default=0) < 1 << 31 and tracer.small
     schedule = "map" if not reductions else _schedule(extents, kept, forms[:count])
     form_of = Form(
         len(extents), kept, tuple(steps), tuple(forms[:count]), tuple([d for _, d in tracer.scalars]), reductions, epilogue,
