@@ -9,10 +9,11 @@ from typing import cast
 
 from anygpu.dtypes import dtype_named, int64, plain_fields
 from anygpu.frontend.context import Scope, Shared
+from anygpu.frontend.fused_ordered import ordered
 from anygpu.frontend.fused_reductions import block, serial, store_part
 from anygpu.frontend.fused_steps import Emitter, ravel
 from anygpu.frontend.parse import Source
-from anygpu.frontend.types import Complex, Scalar, Value
+from anygpu.frontend.types import Complex, Scalar
 from anygpu.ir.kernel import Array, Expr, Kernel, Ref, Special, Var
 from anygpu.passes.fusion import Access, Form
 
@@ -67,19 +68,22 @@ def lower_form(form: Form) -> Kernel:
         for axis, walk in enumerate(access.walk):
             if walk == "s":
                 made.strides[array.name, axis] = integer(f"{array.name}.{axis}")
+        for step in access.computed:
+            made.strides[array.name, -1 - step] = integer(f"{array.name}.at{step}")
     reduced = [integer(f"n{axis}") for axis in range(form.kept, form.ndim)]
     if ranged:
         made.index = [Special("index", axis) for axis in range(form.part > 0, range_ndim)]
-        found: list[list[Value]] = []
-        if form.reductions:
-            found = serial(made, reduced)
+        if form.schedule == "ordered":
+            ordered(made, reduced)
+        elif form.part:
+            axes = range(range_ndim)
+            at = ravel([Special("index", axis) for axis in axes], [Special("extent", axis) for axis in axes])
+            store_part(made, serial(made, reduced), at)
+        elif form.reductions:
+            made.finish(serial(made, reduced))
         else:
             made.run(range(form.epilogue))
-        if form.part:
-            axes = range(range_ndim)
-            store_part(made, found, ravel([Special("index", axis) for axis in axes], [Special("extent", axis) for axis in axes]))
-        else:
-            made.finish(found)
+            made.finish([])
     else:
         kept = [integer(f"k{axis}") for axis in range(form.kept)]
         block(made, reduced, kept)

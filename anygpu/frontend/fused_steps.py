@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from anygpu.dtypes import DType, bool_, dtype_named
+from anygpu.dtypes import DType, bool_, dtype_named, int64
 from anygpu.frontend import arithmetic
 from anygpu.frontend.context import Scope
 from anygpu.frontend.functions import FUNCTIONS
@@ -54,7 +54,11 @@ class Emitter:
             case ("scalar", int(n)):
                 return self.scalars[n]
             case ("index", int(axis), int(n)):
-                return Scalar(build.op("add", self.integers[2 * n], build.op("mul", self.integers[2 * n + 1], self.index[axis])))
+                return Scalar(self.affine(self.index[axis], n))
+            case ("affine", int(operand), int(n)):
+                return Scalar(self.affine(self.integer(operand), n))
+            case ("wrap", int(operand), int(n)):
+                return Scalar(self.wrap(self.integer(operand), self.integers[n]))
             case ("map", str(function), tuple(operands), tuple(dtypes), str(dtype)):
                 given = [self.convert(self.values[o], dtype_named(d)) for o, d in zip(operands, dtypes, strict=True)]
                 return self.convert(apply(self.scope, function, given), dtype_named(dtype))
@@ -63,6 +67,19 @@ class Emitter:
             case ("reduced", int(n)):
                 return self.reduced[n]
         raise AssertionError(f"a form has no step {step!r}")
+
+    def integer(self, step: int) -> Expr:
+        """The value of a step as an int64."""
+        return next(leaves(self.convert(self.values[step], int64)))
+
+    def affine(self, at: Expr, n: int) -> Expr:
+        return build.op("add", self.integers[n], build.op("mul", self.integers[n + 1], at))
+
+    def wrap(self, at: Expr, extent: Expr) -> Expr:
+        """An index counted from the start, and one that memory has: indices were checked when they were recorded, but memory that is
+        shared may have changed since."""
+        counted = build.op("select", build.op("lt", at, build.integer(0)), build.op("add", at, extent), at)
+        return build.op("maximum", build.op("minimum", counted, build.op("sub", extent, build.integer(1))), build.integer(0))
 
     def convert(self, value: Value, dtype: DType) -> Value:
         """``astype``: a complex number that becomes real loses its imaginary part."""
@@ -77,6 +94,8 @@ class Emitter:
             if walk != "0" and axis < len(self.index):
                 along = self.index[axis]
                 total = build.op("add", total, along if walk == "1" else build.op("mul", along, self.strides[name, axis]))
+        for step in access.computed:
+            total = build.op("add", total, build.op("mul", self.integer(step), self.strides[name, -1 - step]))
         return total
 
     def load(self, array: Array, access: Access) -> Value:
