@@ -109,17 +109,17 @@ def compile_for(given: Lowered, device: DeviceOptions, target: str) -> DeviceArt
     found = None if data is None else pickle.loads(data)
     if isinstance(found, DeviceArtifact):
         return found
-    artifact = _compile(given, device, target)
+    artifact = artifact_for(given.source, given.final, device, target)
     if fingerprint.exact:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
     return artifact
 
 
-def _compile(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
+def artifact_for(source: IrKernel, final: IrKernel, device: DeviceOptions, target: str) -> DeviceArtifact:
+    """Compile a kernel's IR, as the frontend gave it and after all shared passes, for an architecture."""
     from anygpu.codegen.offline import compile_device, link, recipe
     from anygpu.codegen.simt import emit_device
 
-    source, final = given.source, given.final
     code = emit_device(final, recipe(target).target, device)
     image = compile_device(code, target)
     if target.startswith("gfx"):
