@@ -12,7 +12,6 @@ from anygpu.dtypes import from_numpy
 from anygpu.errors import CopyWarning, warn
 from anygpu.ir.graph import apart
 
-
 _WRITES_FIRST = frozenset((np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask))
 
 
@@ -99,6 +98,8 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
     name = elementwise.fused_name(function)
     if method == "__call__" and name is not None and not kwargs.keys() - {"out"}:
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
+    if method == "at" and not kwargs and advanced.at(function, *inputs):  # type: ignore[arg-type]
+        return None
     outs = kwargs.get("out")
     device = device_among((inputs, kwargs))
     if device is None or device == "cpu":
@@ -131,4 +132,4 @@ def function(named: object, args: tuple[object, ...], kwargs: dict[str, object])
     return call(named, args, kwargs)  # type: ignore[arg-type]
 
 
-from anygpu.arrays import elementwise  # noqa: E402 (at the end, since each builds on the other)
+from anygpu.arrays import advanced, elementwise  # noqa: E402 (at the end, since each builds on the other)

@@ -496,7 +496,7 @@ class ndarray:
 
     def take(self, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
         """The elements at indices along an axis."""
-        return host.array(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
+        return advanced.take(self, indices, axis, out, mode)
 
     def repeat(self, repeats: object, axis: int | None = None) -> ndarray:
         """Each element several times along an axis."""
@@ -706,6 +706,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import elementwise, host, indexing, manipulation, reductions  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

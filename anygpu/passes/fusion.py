@@ -199,6 +199,20 @@ def scatter_form(
     return (replace(form, schedule="ordered", combine=combine) if ordered else form), bound
 
 
+def is_uniform(form: Form, step: int) -> bool:
+    """Whether a step has one value for the whole domain."""
+    match form.steps[step]:
+        case ("scalar", _):
+            return True
+        case ("load", int(n)):
+            return not form.loads[n].computed and all(walk == "0" for walk in form.loads[n].walk)
+        case ("cast", int(operand), _):
+            return is_uniform(form, operand)
+        case ("map", _, tuple(operands), _, _):
+            return all(is_uniform(form, n) for n in operands)
+    return False
+
+
 def _close(
     tracer: Tracer, kept: int, reductions: tuple[Reduction, ...], epilogue: int, results: Sequence[int], roots: Sequence[Node],
     places: Sequence[Place],
