@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from anygpu.arrays import advanced, creation, elementwise, explain, host, indexing, manipulation, reductions
+from anygpu.arrays import advanced, creation, elementwise, explain, host, indexing, manipulation, reductions, scans
 from anygpu.arrays.ndarray import ndarray, pending
 
 
@@ -48,6 +48,7 @@ NATIVE: dict[str, Callable[..., object]] = {
         "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std", "argmin", "argmax")},
     **{name: _taking(getattr(manipulation, name)) for name in (
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
+    **{name: _taking(getattr(scans, name)) for name in ("cumsum", "cumprod", "cumulative_sum", "cumulative_prod")},
     **{name: _taking(getattr(advanced, name)) for name in ("take", "take_along_axis", "put_along_axis")},
     "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),

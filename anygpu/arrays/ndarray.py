@@ -464,11 +464,11 @@ class ndarray:
 
     def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running sum along an axis."""
-        return host.array(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumsum(self, axis, dtype, out)
 
     def cumprod(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running product along an axis."""
-        return host.array(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumprod(self, axis, dtype, out)
 
     def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
         """The indices that sort the elements along an axis."""
@@ -706,6 +706,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions, scans  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

@@ -58,7 +58,7 @@ def _given(**named: object) -> dict[str, object]:
     return {name: value for name, value in named.items() if value is not NOTHING}
 
 
-def _summed(x: ndarray, dtype: object) -> DType:
+def summed(x: ndarray, dtype: object) -> DType:
     """The dtype in which elements are added: integers and bools in 64 bits."""
     if dtype is not None:
         return elementwise.known(dtype)
@@ -70,12 +70,12 @@ def _summed(x: ndarray, dtype: object) -> DType:
 
 def sum_(x, axis=None, dtype=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
     """The sum over axes."""
-    return reduce("add", x, axis, _summed(x, dtype), out, keepdims, initial, where)
+    return reduce("add", x, axis, summed(x, dtype), out, keepdims, initial, where)
 
 
 def prod(x, axis=None, dtype=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
     """The product over axes."""
-    return reduce("multiply", x, axis, _summed(x, dtype), out, keepdims, initial, where)
+    return reduce("multiply", x, axis, summed(x, dtype), out, keepdims, initial, where)
 
 
 def max_(x, axis=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
@@ -160,7 +160,7 @@ def _where(function: str, x: ndarray, axis: object, out: object, keepdims: bool)
     if axis is None or (not node.shape and axis in (0, -1)):
         axes = tuple(range(x.ndim))
     else:
-        axes = axes_of(_integer(axis), x.ndim)
+        axes = axes_of(integer_axis(axis), x.ndim)
     if any(node.shape[a] == 0 for a in axes):
         raise ValueError(f"attempt to get {function} of an empty sequence")
     shape = tuple([n for a, n in enumerate(node.shape) if a not in axes])
@@ -180,7 +180,8 @@ def _where(function: str, x: ndarray, axis: object, out: object, keepdims: bool)
     return elementwise.finish(wrap(node), out)
 
 
-def _integer(axis: object) -> int:
+def integer_axis(axis: object) -> int:
+    """An axis that must be one integer."""
     if isinstance(axis, bool):
         raise TypeError("an integer is required for the axis")
     return operator.index(axis)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ operands are ready at the same time share a kernel, as do reductions of arrays o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from anygpu.dtypes import dtype_named
@@ -16,6 +16,7 @@ from anygpu.engine.fused import FusedKernel, fused_kernel
 from anygpu.engine.places import allocate, copy_of, moved, place_for
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
 from anygpu.passes.fusion import Reducing, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
+from anygpu.passes.scans import accumulated, scan_form, scan_parts
 from anygpu.runtime.current import current
 
 CHEAP = frozenset((
@@ -82,12 +83,12 @@ def explain(roots: Sequence[Node]) -> str:
     lines = []
     for n, group in enumerate(groups, 1):
         inside, read = _fused_into(group, stored)
-        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "call") else node.op for node in inside]
+        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "scan", "call") else node.op for node in inside]
         results = ", ".join(f"{root.dtype}{list(root.shape)}" for root in group.roots)
         kind = f"reduction over {group.reductions[0].attrs[1]}" if group.reductions else group.roots[0].op
         taken = sum(node.size * node.dtype.itemsize for node in read)
         given = sum(root.size * root.dtype.itemsize for root in group.roots)
-        work = sum(node.args[0].size if node.op == "reduce" else node.size for node in inside if node.op in ("map", "reduce"))
+        work = sum(node.args[0].size if node.op == "reduce" else node.size for node in inside if node.op in ("map", "reduce", "scan"))
         lines.append(f"kernel {n}: {kind} -> {results}")
         lines.append(f"  fused: {' '.join(operations)}")
         lines.append(f"  {len(read)} array{'s' * (len(read) != 1)} read, {taken:,} bytes; {given:,} bytes written; {work:,} operations")
@@ -152,7 +153,7 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
             joins = same and ours and not reductions and node.op in ("map", "cast")
             level = max(level, levels[id(read)] + (not joins))
         levels[id(node)] = level
-        alone = node.op in ("update", "scatter", "call", "reshape")
+        alone = node.op in ("scan", "update", "scatter", "call", "reshape")
         key: object = id(node) if alone else (level, node.shape, _domain(reductions))
         among = groups.setdefault(key, [])
         if not among or len(among[-1].roots) >= MOST_OUTPUTS:
@@ -177,9 +178,11 @@ def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, l
         if node.op == "gather" and costly.get(id(node.args[0]), False):
             stored.add(id(node.args[0]))  # which may be computed again and again otherwise
             costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args[1:])
-        if node.op in ("reduce", "update", "scatter", "call", "reshape"):
+        if node.op in ("reduce", "scan", "update", "scatter", "call", "reshape"):
             stored.add(id(node))
             costly[id(node)] = False
+        if node.op == "scan" and costly.get(id(node.args[0]), False):
+            stored.add(id(node.args[0]))  # an axis that is scanned in parts is read twice
         if node.op in ("update", "scatter", "call", "reshape"):
             stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar" and not _writes_through(node, arg))
     targets: dict[int, set[int]] = {}
@@ -280,6 +283,8 @@ def _run(group: _Group) -> None:
             _run_reshape(first)
         case "call":
             _settle(first, LIBRARY[str(first.attrs[0])](first))
+        case "scan":
+            _run_scan(first)
         case _ if group.reductions:
             _run_reduction(group)
         case _:
@@ -336,6 +341,28 @@ def _room(device: str, count: int, dtype: str) -> Place:
     """New memory of a device for so many elements."""
     itemsize = dtype_named(dtype).itemsize
     return Place(allocate(count * itemsize, device), 0, (itemsize,))
+
+
+def _run_scan(node: Node) -> None:
+    device = node.device or "cpu"
+    function, axis = node.attrs
+    place = place_for(node, device)
+    if node.size:
+        _scan(Reducing(str(function), node.args[0], accumulated(node.dtype.name)), axis, node, place, device)  # type: ignore[arg-type]
+    _settle(node, place)
+
+
+def _scan(reducing: Reducing, axis: int, node: Node, place: Place, device: str) -> None:
+    """Scan along an axis into a place."""
+    before = None
+    found = scan_parts(reducing, axis, partial(_room, device))
+    if found is not None:
+        form, bound, parts, along = found
+        fused_kernel(form, device).launch(bound)
+        before = place_for(parts, device)
+        _scan(replace(reducing, value=parts), along, parts, before, device)
+    form, bound = scan_form(reducing, axis, node, place, before)
+    fused_kernel(form, device).launch(bound)
 
 
 def _run_reshape(node: Node) -> None:

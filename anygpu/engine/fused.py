@@ -19,7 +19,6 @@ from anygpu.engine.launch import RANGE_BLOCK, packer_of
 from anygpu.passes.fusion import REDUCE_BLOCK, Bindings, Form
 from anygpu.runtime.cpu import give_workspace, take_workspace
 
-
 Triple = tuple[int, int, int]
 # What starts a kernel: a grid, the block's extent, addresses of arrays, and the numbers that follow them.
 Start = Callable[[Triple, int, Sequence[int], Sequence[object]], None]
@@ -35,9 +34,11 @@ class FusedKernel:
     def launch(self, bound: Bindings) -> None:
         """Run it, on the CPU until it is done, elsewhere in the order of the device's default stream."""
         form, extents = self.form, bound.extents
-        if form.schedule == "block":
+        if not form.ranged:
             count = math.prod(extents[: form.kept])
             grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
+            if form.schedule == "rows":  # a warp for each part
+                grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
             block = REDUCE_BLOCK
             tail = (*extents[form.kept :], *extents[: form.kept])
         else:
@@ -99,7 +100,7 @@ def _cpu_start(form: Form) -> Start:
 
 
 def _options(form: Form) -> Options:
-    if form.schedule == "block":
+    if not form.ranged:
         return Options(False, False, 0, "aligned", 32, form.small, (REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 

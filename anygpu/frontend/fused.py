@@ -11,6 +11,7 @@ from anygpu.dtypes import dtype_named, int64, plain_fields
 from anygpu.frontend.context import Scope, Shared
 from anygpu.frontend.fused_ordered import ordered
 from anygpu.frontend.fused_reductions import block, serial, store_part
+from anygpu.frontend.fused_scans import columns, rows
 from anygpu.frontend.fused_steps import Emitter, ravel
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar
@@ -29,12 +30,12 @@ def _source() -> Source:
 
 
 def lower_form(form: Form) -> Kernel:
-    """The KERNEL IR of a form: a range launch over the kept axes, or for the schedule "block" a grid of blocks.
+    """The KERNEL IR of a form: a range launch over the kept axes, or for the schedules "block" and "rows" a grid of blocks.
 
     Parameters in order: loads, outputs, scalars, integers, strides (those of each access that walks by "s", axis by axis), the extents of
     the reduced axes, and for a grid the kept extents too.
     """
-    ranged = form.schedule != "block"
+    ranged = form.ranged
     range_ndim = form.kept + (form.part > 0) if ranged else 0
     shared = Shared("fused", range_ndim=range_ndim)
     shared.begin_pass()
@@ -75,6 +76,8 @@ def lower_form(form: Form) -> Kernel:
         made.index = [Special("index", axis) for axis in range(form.part > 0, range_ndim)]
         if form.schedule == "ordered":
             ordered(made, reduced)
+        elif form.schedule == "columns":
+            columns(made, reduced[0])
         elif form.part:
             axes = range(range_ndim)
             at = ravel([Special("index", axis) for axis in axes], [Special("extent", axis) for axis in axes])
@@ -86,12 +89,15 @@ def lower_form(form: Form) -> Kernel:
             made.finish([])
     else:
         kept = [integer(f"k{axis}") for axis in range(form.kept)]
-        block(made, reduced, kept)
+        if form.schedule == "rows":
+            rows(made, kept, reduced[0])
+        else:
+            block(made, reduced, kept)
     return Kernel("fused", tuple(params), tuple(shared.declared), tuple(scope.body), range_ndim)
 
 
 def _outputs(form: Form) -> list[Access]:
     """What a kernel writes: its results, or the parts of its reductions, in a row."""
-    if form.part:
+    if form.part and form.schedule in ("serial", "block"):
         return [Access(dtype, ()) for r in form.reductions for dtype in r.parts]
     return [access for _, access in form.outputs]

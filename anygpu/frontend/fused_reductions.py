@@ -70,7 +70,7 @@ def _counter(made: Emitter, reduction: Reduction) -> DType:
     return int32 if reduction.position < 0 and form.ndim - form.kept == 1 else int64
 
 
-def _of(parts: Sequence[Expr]) -> Value:
+def value_of(parts: Sequence[Expr]) -> Value:
     return Complex(parts[0], parts[1]) if len(parts) == 2 else Scalar(parts[0])
 
 
@@ -79,7 +79,7 @@ def _combine(made: Emitter, reduction: Reduction, parts: Sequence[Var], given: S
     if reduction.value:
         _choose(made, reduction, parts, given)
         return
-    found = made.scope.pin_value(apply(made.scope, reduction.function, [_of([Ref(p) for p in parts]), _of(given)]))
+    found = made.scope.pin_value(apply(made.scope, reduction.function, [value_of([Ref(p) for p in parts]), value_of(given)]))
     for var, part in zip(parts, leaves(found), strict=True):
         made.scope.emit(Assign(var, part))
 
@@ -138,7 +138,7 @@ def _results(made: Emitter, accumulators: Sequence[Sequence[Var]], start: Expr) 
                 at = build.op("add", counted, start)
             found.append([made.convert(Scalar(Ref(parts[0])), dtype_named(r.value)), Scalar(made.scope.pin(at))])
         else:
-            found.append([made.convert(_of([Ref(p) for p in parts]), dtype_named(r.dtype))])
+            found.append([made.convert(value_of([Ref(p) for p in parts]), dtype_named(r.dtype))])
     return found
 
 
@@ -156,7 +156,7 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
     start: Expr = build.integer(0)
     stop = extents[0] if extents else start
     if made.form.part:
-        start, stop = _part(made, Special("index", 0), stop)
+        start, stop = part_of(made, Special("index", 0), stop)
 
     def loop(axis: int) -> None:
         if axis == len(extents):
@@ -179,7 +179,7 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
     return _results(made, accumulators, start)
 
 
-def _part(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
+def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
     """Where part ``at`` of an axis begins and ends."""
     size = build.integer(made.form.part)
     start = made.scope.pin(build.op("mul", at, size))
@@ -198,7 +198,7 @@ def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
     start: Expr = build.integer(0)
     stop = scope.pin(length)
     if made.form.part:
-        start, stop = _part(made, Special("block", 0), stop)
+        start, stop = part_of(made, Special("block", 0), stop)
     var = scope.temporary(int64, "k")
     with scope.nested() as body:
         made.index += unravel(scope, Ref(var), reduced)

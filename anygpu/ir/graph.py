@@ -16,6 +16,7 @@ gather   ((start, axis, step), ...)               as view; axis -2: the index al
                                                   number ``start`` (0: the one after the array), counted from the end if negative
 reshape  ()                                       the same elements in C order
 reduce   (function, axes)                         a ufunc's ``reduce`` over the axes, which disappear; also "argmin" and "argmax"
+scan     (function, axis)                         a ufunc's ``accumulate`` along an axis
 update   (offset, strides)                        the first operand, with the second (broadcast to no other shape than its own) at the
                                                   elements ``offset + sum(index * stride)`` of its C order
 scatter  (offset, strides, shape, axes, function) as update, of those elements that ``axes`` choose as in gather from the array of

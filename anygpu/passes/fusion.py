@@ -16,7 +16,7 @@ from anygpu.dtypes import dtype_named
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
 from anygpu.passes.tracing import Step, Tracer, Walked
 
-Schedule = Literal["map", "serial", "block", "ordered"]
+Schedule = Literal["map", "serial", "block", "ordered", "columns", "rows"]
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
 
@@ -73,6 +73,8 @@ class Form:
 
     Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block"); "ordered" is one work-item that stores
     every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any.
+    "columns" and "rows" are scans along the last axis, by a work-item or a warp for each part of it; what comes before a part is the last
+    of the loads.
     """
 
     ndim: int
@@ -88,6 +90,11 @@ class Form:
     part: int = 0  # how much of the reduced axes a kernel takes that reduces them in parts; 0: all
     small: bool = True
     combine: str = ""
+
+    @property
+    def ranged(self) -> bool:
+        """Whether it is launched over a range; else over a grid of blocks of `REDUCE_BLOCK`."""
+        return self.schedule not in ("block", "rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ def reduce_form(
 
     ``reduced`` are the nodes that the results stand for.
     """
-    tracer, kept, found, where = _reductions(reducing, axes)
+    tracer, kept, found, where = traced_reductions(reducing, axes)
     epilogue = len(tracer.steps)
     tracer.forget()
     tracer.reduced = {id(node): n for node, n in zip(reduced, where, strict=True)}
@@ -142,7 +149,7 @@ def part_form(
 ) -> tuple[Form, Bindings, list[Reducing], tuple[int, ...]] | None:
     """The kernel that reduces parts of the axes, where they are long: its bindings, and what is to be reduced then, over which axes.
     ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
-    tracer, kept, found, where = _reductions(reducing, axes)
+    tracer, kept, found, where = traced_reductions(reducing, axes)
     domain = tracer.domain[:kept]
     form, bound = _close(tracer, kept, found, len(tracer.steps), (), (), ())
     inner = bound.extents[form.kept :]
@@ -167,7 +174,7 @@ def _part_node(shape: Shape, dtype: str, make: Callable[[int, str], Place]) -> N
     return Node("source", (), (), shape, known, Place(place.memory, place.offset, contiguous(shape, known.itemsize)))
 
 
-def _reductions(reducing: Sequence[Reducing], axes: tuple[int, ...]) -> tuple[Tracer, int, tuple[Reduction, ...], list[int]]:
+def traced_reductions(reducing: Sequence[Reducing], axes: tuple[int, ...]) -> tuple[Tracer, int, tuple[Reduction, ...], list[int]]:
     """The traced operands of reductions, the number of kept axes, the reductions that differ, and which of them each is."""
     source = reducing[0].value.shape
     kept = [axis for axis in range(len(source)) if axis not in axes]
@@ -195,7 +202,7 @@ def scatter_form(
     step = tracer.value(value)
     address, strides, computed = tracer.walk(target, tracer.chosen(axes, indices, shape, None), shape)
     output = (address, strides, value.dtype.name, value.dtype.itemsize, computed)
-    form, bound = _form(tracer, 0 if ordered else len(tracer.domain), (), len(tracer.steps), [step], [output])
+    form, bound = formed(tracer, 0 if ordered else len(tracer.domain), (), len(tracer.steps), [step], [output])
     return (replace(form, schedule="ordered", combine=combine) if ordered else form), bound
 
 
@@ -222,12 +229,13 @@ def _close(
         (place.address, place.strides + padding, root.dtype.name, root.dtype.itemsize, ())
         for root, place in zip(roots, places, strict=True)
     ]
-    return _form(tracer, kept, reductions, epilogue, results, outputs)
+    return formed(tracer, kept, reductions, epilogue, results, outputs)
 
 
-def _form(
+def formed(
     tracer: Tracer, kept: int, reductions: tuple[Reduction, ...], epilogue: int, results: Sequence[int], outputs: Sequence[Walked]
 ) -> tuple[Form, Bindings]:
+    """The form of traced steps, of which ``results`` are stored by the accesses ``outputs``."""
     domain = tracer.domain
     accesses = [*tracer.places, *outputs]
     steps: Sequence[Step] = tracer.steps
