@@ -20,9 +20,10 @@ from anygpu.engine.devices import Device, current_device
 from anygpu.engine.evaluate import evaluate, in_order
 from anygpu.engine.pending import Storage, pending
 from anygpu.engine.places import DeviceMemory, HostMemory, download, host_view, moved
+from anygpu.errors import NoDeviceError
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
 from anygpu.runtime.current import current
-from anygpu.runtime.device_array import DeviceArray
+from anygpu.runtime.device_array import DeviceArray, strided
 
 
 class ndarray:
@@ -131,6 +132,7 @@ class ndarray:
                 return found.astype(dtype)  # type: ignore[call-overload,no-any-return]
             found.flags.writeable = bool(copy)
             return found
+        pending.flush()  # whoever gets the memory may write it: what was recorded before reads it as it is
         found = host_view(self._computed(), self.shape, self.dtype)
         if dtype is not None and found.dtype != dtype:
             if copy is False:
@@ -543,13 +545,14 @@ class ndarray:
         return self.__anygpu_array__().__cuda_array_interface__  # type: ignore[union-attr]
 
     def __anygpu_array__(self) -> np.ndarray | DeviceArray:
-        """What a kernel's launch takes the memory by. Recorded work is done, or queued, first."""
+        """What a kernel's launch takes the memory by. Recorded work is done, or queued, first: it reads the elements as they are now."""
+        pending.flush()
         place = self._computed()
         memory = place.memory
         if isinstance(memory, HostMemory):
             return host_view(place, self.shape, self.dtype)
         assert isinstance(memory, DeviceMemory)
-        return DeviceArray(memory.buffer.view(place.offset), self.dtype, self.shape, self.strides)
+        return strided(memory.buffer.view(place.offset if self.size else 0), self.dtype, self.shape, self.strides)
 
     def __dlpack__(self, **asked: object) -> object:
         """The memory as a DLPack capsule, for ``from_dlpack`` of any library. Recorded work is done first."""
@@ -590,7 +593,7 @@ class ndarray:
         return self.copy()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return from_host, (self.__array__(copy=True),)
+        return restored, (self.__array__(copy=True), self._storage.node.device)
 
 
 def strides_of(x: ndarray) -> Shape:
@@ -657,6 +660,14 @@ def from_host(array: np.ndarray) -> ndarray:
         return view_of(Storage(node), 0, None, array.shape)
     first = (array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]) // dtype.itemsize
     return view_of(Storage(node), first, tuple(s // dtype.itemsize for s in array.strides), array.shape)
+
+
+def restored(array: np.ndarray, device: str) -> ndarray:
+    """An array that was pickled: on its device if there is one of that name, else on the current one."""
+    try:
+        return from_host(array).to_device(device)
+    except NoDeviceError:
+        return from_host(array).to_device(current_name())
 
 
 _API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")

@@ -34,7 +34,7 @@ def key_of(args: Sequence[object]) -> tuple[object, ...] | None:
     for value in args:
         kind = type(value)
         if kind is DeviceArray:
-            key += (value.dtype, value.shape)  # type: ignore[attr-defined]
+            key += (value.dtype, value.shape, value.strides)  # type: ignore[attr-defined]
         elif kind is float:
             key.append(float)
         elif kind is int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from anygpu.engine.compile import Options, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
+from anygpu.engine.compile import Options, compiling, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.errors import LaunchError
@@ -120,10 +120,11 @@ def artifact_for(source: IrKernel, final: IrKernel, device: DeviceOptions, targe
     from anygpu.codegen.offline import compile_device, link, recipe
     from anygpu.codegen.simt import emit_device
 
-    code = emit_device(final, recipe(target).target, device)
-    image = compile_device(code, target)
-    if target.startswith("gfx"):
-        image = link(image)
+    with compiling(source.name):
+        code = emit_device(final, recipe(target).target, device)
+        image = compile_device(code, target)
+        if target.startswith("gfx"):
+            image = link(image)
     form = "spirv" if target == "spirv" else "ptx" if target.startswith("sm_") else "codeobject"
     return DeviceArtifact(
         form, image, code.entry, code.words, with_unsigned(code.sites, source), code.launch_shared_bytes, code.flat, code.capabilities,

@@ -8,16 +8,20 @@ import math
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from anygpu.config import config
+from anygpu.dtypes import dtype_named
 from anygpu.engine.compile import Options, compile_ir, disk_cache, loaded_code, machine_fingerprint, pool, support_table, unpack
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.engine.fused_device import device_start
 from anygpu.engine.launch import RANGE_BLOCK, packer_of
-from anygpu.passes.fusion import REDUCE_BLOCK, Bindings, Form
+from anygpu.passes.fusion import REDUCE_BLOCK, Access, Bindings, Form
 from anygpu.runtime.cpu import give_workspace, take_workspace
+from anygpu.runtime.current import Recorder, current
+from anygpu.runtime.device import Device
 
 Triple = tuple[int, int, int]
 # What starts a kernel: a grid, the block's extent, addresses of arrays, and the numbers that follow them.
@@ -29,6 +33,7 @@ class FusedKernel:
     """A form that is loaded on a device."""
 
     form: Form
+    device: str
     start: Start
 
     def launch(self, bound: Bindings) -> None:
@@ -48,11 +53,36 @@ class FusedKernel:
             grid = (-(-kept[-1] // RANGE_BLOCK), kept[-2] if count > 1 else 1, rest)
             block = RANGE_BLOCK
             tail = (*extents[form.kept :], *kept)
-        self.start(grid, block, (*bound.loads, *bound.outputs), (*bound.scalars, *bound.integers, *bound.strides, *tail))
+        numbers = (*bound.scalars, *bound.integers, *bound.strides, *tail)
+        if current.recorder is None:
+            self.start(grid, block, (*bound.loads, *bound.outputs), numbers)
+        else:
+            with self._span(current.recorder, extents):
+                self.start(grid, block, (*bound.loads, *bound.outputs), numbers)
 
     def launch_row(self, size: int, loads: Sequence[int], outputs: Sequence[int], scalars: Sequence[object]) -> None:
         """Run a map over one row of so many elements."""
-        self.start((-(-size // RANGE_BLOCK), 1, 1), RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
+        grid = (-(-size // RANGE_BLOCK), 1, 1)
+        if current.recorder is None:
+            self.start(grid, RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
+        else:
+            with self._span(current.recorder, (size,)):
+                self.start(grid, RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
+
+    def _span(self, recorder: Recorder, extents: Sequence[int]) -> AbstractContextManager[object]:
+        """A profile's note of a launch: each array counts as often as its elements differ, each step once for each element."""
+        form = self.form
+        kept = math.prod(extents[: form.kept])
+        work = math.prod(extents)
+        size = sum(_elements(access, extents) * dtype_named(access.dtype).itemsize for access in form.loads)
+        size += sum(_elements(access, extents) * dtype_named(access.dtype).itemsize for _, access in form.outputs)
+        kind = "accumulate" if form.schedule in ("rows", "columns") else "reduce"
+        names = [str(step[1]) for step in form.steps if step[0] == "map"]
+        count = [n for n, step in enumerate(form.steps) if step[0] == "map"]
+        operations = sum(work if n < form.epilogue else kept for n in count) + work * len(form.reductions)
+        names += [f"{reduction.function}.{kind}" for reduction in form.reductions]
+        stream = None if self.device == "cpu" else Device(self.device).default_stream
+        return recorder.span("kernel", ", ".join(names) or "copy", stream, size, operations)
 
 
 _kernels: dict[tuple[Form, str], FusedKernel] = {}
@@ -62,7 +92,7 @@ def fused_kernel(form: Form, device: str) -> FusedKernel:
     """The kernel of a form on a device, by the device's name."""
     found = _kernels.get((form, device))
     if found is None:
-        found = _kernels[form, device] = FusedKernel(form, _cpu_start(form) if device == "cpu" else device_start(form, device))
+        found = _kernels[form, device] = FusedKernel(form, device, _cpu_start(form) if device == "cpu" else device_start(form, device))
     return found
 
 
@@ -97,6 +127,11 @@ def _cpu_start(form: Form) -> Start:
         give_workspace(workspace)
 
     return start
+
+
+def _elements(access: Access, extents: Sequence[int]) -> int:
+    """How many different elements an access visits."""
+    return math.prod(n for walk, n in zip(access.walk, extents, strict=False) if walk != "0")
 
 
 def _options(form: Form) -> Options:

@@ -24,7 +24,7 @@ def device_start(form: Form, name: str) -> Callable[[Triple, int, Sequence[int],
     """What starts a form on a device, in the order of the device's default stream, and returns at once."""
     device = Device(name)
     variant = load_artifact("fused", _artifact(form, device), device, "")
-    artifact, stream = variant.artifact, device.default_stream
+    artifact = variant.artifact
     arrays = [n for n, (_, kind, _, _) in enumerate(artifact.parameters) if kind == "array"]
     places = {parameter[0]: n for n, parameter in enumerate(artifact.parameters)}
     pointers: list[tuple[int, int]] = []
@@ -54,7 +54,7 @@ def device_start(form: Form, name: str) -> Callable[[Triple, int, Sequence[int],
             values[n] = bits(given[at])
         for n, kind, axis in shape:
             values[n] = grid[axis] if kind == "grid" else (block, 1, 1)[axis]
-        stream.submit(variant.start, grid, (block, 1, 1), artifact.launch_shared_bytes, values)
+        device.array_stream().submit(variant.start, grid, (block, 1, 1), artifact.launch_shared_bytes, values)
 
     return start
 
@@ -84,7 +84,7 @@ def _artifact(form: Form, device: Device) -> DeviceArtifact:
 def _bits(dtype: str) -> Callable[[object], int]:
     """What gives a number's bits in the low bytes of a word."""
     if dtype == "float32":
-        return lambda value: _WORD.unpack(_SINGLE.pack(value))[0]  # type: ignore[no-any-return]
+        return lambda value: _WORD.unpack(_SINGLE.pack(value))[0]
     return bits_of(int if dtype_named(dtype).is_integer else float, dtype)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anygpu.ir.graph import Memory, Node, Place, Shape, contiguous
+from anygpu.runtime.current import current
 from anygpu.runtime.device import Device
 from anygpu.runtime.memory import Buffer
 
@@ -29,6 +30,7 @@ class DeviceMemory:
         self.buffer = buffer
         self.address = buffer.address
         self.device = buffer.device.name
+        current.elsewhere = True
 
 
 def allocate(size: int, device: str) -> Memory:
@@ -43,7 +45,8 @@ def copy_of(memory: Memory) -> Memory:
     if isinstance(memory, HostMemory):
         return HostMemory(memory.array.copy())
     assert isinstance(memory, DeviceMemory)
-    return DeviceMemory(memory.buffer.device.to_device(memory.buffer))
+    device = memory.buffer.device
+    return DeviceMemory(device.to_device(memory.buffer, device.array_stream()))
 
 
 def place_for(node: Node, device: str) -> Place:
@@ -73,6 +76,7 @@ def download(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndar
     memory = place.memory
     assert isinstance(memory, DeviceMemory)
     found = np.empty(shape, dtype)
+    memory.buffer.device.array_stream()
     if found.nbytes:
         memory.buffer.view(place.offset, found.nbytes).copy_to(found)
     return found

@@ -108,7 +108,8 @@ class Node:
 
 def apart(first: str, second: str) -> WrongDeviceError:
     """The error of an operation whose operands are on two devices."""
-    return WrongDeviceError(f"an operation takes arrays of one device, not of {first} and {second}\n  hint: x.to_device('{first}') copies x")
+    hint = f"x.to_device('{first}') copies x"
+    return WrongDeviceError(f"an operation takes arrays of one device, not of {first} and {second}\n  hint: {hint}")
 
 
 @functools.lru_cache(maxsize=4096)
