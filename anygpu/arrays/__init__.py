@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, explain, host, indexing, manipulation, reductions
+from anygpu.arrays import advanced, creation, elementwise, explain, host, indexing, manipulation, reductions, scans
 from anygpu.arrays.ndarray import ndarray, pending
 
 
@@ -46,9 +46,11 @@ NATIVE: dict[str, Callable[..., object]] = {
         "array", "asarray", "empty", "full", "zeros", "ones", "empty_like", "zeros_like", "ones_like", "full_like", "arange",
         "from_dlpack")},
     **{name.rstrip("_"): _taking(getattr(reductions, name)) for name in (
-        "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std")},
+        "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std", "argmin", "argmax")},
     **{name: _taking(getattr(manipulation, name)) for name in (
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
+    **{name: _taking(getattr(scans, name)) for name in ("cumsum", "cumprod", "cumulative_sum", "cumulative_prod")},
+    **{name: _taking(getattr(advanced, name)) for name in ("take", "take_along_axis", "put_along_axis")},
     "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),

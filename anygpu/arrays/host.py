@@ -127,6 +127,10 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
     name = elementwise.fused_name(function)
     if method == "__call__" and name is not None and not kwargs.keys() - {"out"}:
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
+    if method == "accumulate" and isinstance(inputs[0], ndarray):
+        return scans.accumulate(function, *inputs, **kwargs)  # type: ignore[arg-type]
+    if method == "at" and not kwargs and advanced.at(function, *inputs):
+        return None
     outs = kwargs.get("out")
     device = device_among((inputs, kwargs))
     if device is None or device == "cpu":
@@ -162,4 +166,4 @@ def function(named: object, args: tuple[object, ...], kwargs: dict[str, object])
     return call(named, args, kwargs)  # type: ignore[arg-type]
 
 
-from anygpu.arrays import elementwise  # noqa: E402 (at the end, since each builds on the other)
+from anygpu.arrays import advanced, elementwise, scans  # noqa: E402 (at the end, since each builds on the other)

@@ -458,19 +458,19 @@ class ndarray:
 
     def argmax(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the greatest element along an axis (in C order, if none is given)."""
-        return host.array(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmax(self, axis, out, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the least element along an axis (in C order, if none is given)."""
-        return host.array(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmin(self, axis, out, keepdims=keepdims)
 
     def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running sum along an axis."""
-        return host.array(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumsum(self, axis, dtype, out)
 
     def cumprod(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running product along an axis."""
-        return host.array(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumprod(self, axis, dtype, out)
 
     def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
         """The indices that sort the elements along an axis."""
@@ -498,7 +498,7 @@ class ndarray:
 
     def take(self, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
         """The elements at indices along an axis."""
-        return host.array(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
+        return advanced.take(self, indices, axis, out, mode)
 
     def repeat(self, repeats: object, axis: int | None = None) -> ndarray:
         """Each element several times along an axis."""
@@ -717,6 +717,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import elementwise, host, indexing, manipulation, reductions  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions, scans  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]
