@@ -59,7 +59,7 @@ def _given(**named: object) -> dict[str, object]:
     return {name: value for name, value in named.items() if value is not NOTHING}
 
 
-def _summed(x: ndarray, dtype: object) -> DType:
+def summed(x: ndarray, dtype: object) -> DType:
     """The dtype in which elements are added: integers and bools in 64 bits."""
     if dtype is not None:
         return elementwise.known(dtype)
@@ -71,12 +71,12 @@ def _summed(x: ndarray, dtype: object) -> DType:
 
 def sum_(x, axis=None, dtype=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
     """The sum over axes."""
-    return reduce("add", x, axis, _summed(x, dtype), out, keepdims, initial, where)
+    return reduce("add", x, axis, summed(x, dtype), out, keepdims, initial, where)
 
 
 def prod(x, axis=None, dtype=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
     """The product over axes."""
-    return reduce("multiply", x, axis, _summed(x, dtype), out, keepdims, initial, where)
+    return reduce("multiply", x, axis, summed(x, dtype), out, keepdims, initial, where)
 
 
 def max_(x, axis=None, out=None, keepdims=False, initial=NOTHING, where=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]
