@@ -123,7 +123,7 @@ def _compile(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifa
     code = emit_device(final, recipe(target).target, device)
     image = compile_device(code, target)
     if target.startswith("gfx"):
-        image = link(image)
+        image = link(image, target)
     form = "spirv" if target == "spirv" else "ptx" if target.startswith("sm_") else "codeobject"
     return DeviceArtifact(
         form, image, code.entry, code.words, with_unsigned(code.sites, source), code.launch_shared_bytes, code.flat, code.capabilities,
