@@ -40,6 +40,7 @@ from anygpu.frontend.vocabulary import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from anygpu.engine.profile import Profile, profile
     from anygpu.engine.loaded import LoadedKernel, LoadedModule, load
     from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
     from anygpu.runtime.arguments import LocalMemory
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 
 # Names whose modules are imported at their first use: a program with kernels for the CPU alone starts without them.
 _LAZY = {
+    "anygpu.engine.profile": ("Profile", "profile"),
     "anygpu.engine.loaded": ("LoadedKernel", "LoadedModule", "load"),
     "anygpu.engine.devices": ("Device", "current_device", "devices", "problems", "set_default_device", "synchronize"),
     "anygpu.runtime.arguments": ("LocalMemory",),
@@ -88,6 +90,7 @@ __all__ = [
     "MemoryPool",
     "ObjectCode",
     "Parameter",
+    "Profile",
     "Program",
     "RawKernel",
     "ReadOnlyError",
@@ -140,6 +143,7 @@ __all__ = [
     "mulhi",
     "popc",
     "problems",
+    "profile",
     "reduce_add_sync",
     "reduce_and_sync",
     "reduce_max_sync",
@@ -188,8 +192,10 @@ def __getattr__(name: str) -> object:
 
 def _array_function(name: str) -> object:
     """A name of NumPy's, for arrays."""
-    if name.startswith("_"):
+    if name.startswith("_") and name not in ("__array_api_version__", "__array_namespace_info__"):
         raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
+    if name in ("fft", "linalg"):
+        return importlib.import_module(f"anygpu.{name}")
     from anygpu.arrays import lookup
 
     found = lookup(name)
@@ -198,5 +204,7 @@ def _array_function(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    # what an editor completes: the names above, without the modules that importing them leaves here
-    return sorted([*__all__, "__version__"])
+    # what an editor completes: the names above and those for arrays, without the modules that importing them leaves here
+    from anygpu.arrays import names
+
+    return sorted({*__all__, *names(), "fft", "linalg", "__version__"})
