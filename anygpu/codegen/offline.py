@@ -17,7 +17,7 @@ from pathlib import Path
 from anygpu.codegen.comgr import comgr
 from anygpu.codegen.device import DeviceCode, Target
 from anygpu.codegen.targets.amdgcn import amdgcn, wave_of
-from anygpu.codegen.targets.nvptx import NVPTX
+from anygpu.codegen.targets.nvptx import nvptx
 from anygpu.codegen.targets.spirv import SPIRV
 from anygpu.codegen.worker import Job, compile_apart
 from anygpu.errors import InternalError
@@ -41,7 +41,8 @@ def recipe(architecture: str) -> Recipe:
     """What to compile for an architecture. Raises ``ValueError`` for a name of none."""
     if architecture.startswith("sm_"):
         number = architecture.rstrip("af")
-        return Recipe(NVPTX, architecture, f"+ptx{_PTX_VERSIONS.get(number, 78)}", "assembly", 3)
+        target = nvptx(int(number.removeprefix("sm_")))
+        return Recipe(target, architecture, f"+ptx{_PTX_VERSIONS.get(number, 78)}", "assembly", 3)
     if architecture.startswith("gfx"):
         wave = wave_of(architecture)
         return Recipe(amdgcn(wave), architecture, f"+wavefrontsize{wave}" if wave == 32 else "", "object", 3)

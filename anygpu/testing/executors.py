@@ -100,8 +100,8 @@ class Ptx:
 
     def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Outcome:
         launch = prepare(kernel, launcher, args)
-        code = emit(launch, self.architectures[0])  # LLVM IR is the same for all of them
         for architecture in self.architectures:
+            code = emit(launch, architecture)  # LLVM IR differs in what warps can do
             if (key := (hash(code.text), architecture)) not in _accepted:
                 assemble(code, architecture)
                 _accepted.add(key)
