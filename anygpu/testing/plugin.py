@@ -29,7 +29,7 @@ ENVIRONMENT = ("ANYGPU_CACHE", "ANYGPU_CACHE_SIZE", "ANYGPU_DEBUG", "ANYGPU_BOUN
 
 # One case in so many runs on these by default, and in CI, where all of it has to take less than ten minutes on two cores.
 SAMPLES = {"spirv": 25, "spirv-as-gpu": 25, "ptx": 80, "gcn": 160}
-CI_SAMPLES = {"spirv": 1, "spirv-as-gpu": 6, "ptx": 6, "gcn": 12}
+CI_SAMPLES = {"spirv": 1, "spirv-as-gpu": 12, "ptx": 12, "gcn": 24}
 
 # Compiling a kernel takes tens of milliseconds on a busy machine: a deadline on one example would only measure that. In CI the
 # examples are derived from the test, so that a failure there is a failure of the change and can be run again.
