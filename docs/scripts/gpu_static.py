@@ -23,7 +23,7 @@ NOTES = {
     "sm_90": {
         "saxpy": "without what a launch makes certain, the range has a guard of its own beside the kernel's, and a Python float arrives as float64.",
         "exp_map": "`exp` is anygpu's own: eighteen operations that give the same bits on every device, where CUDA's takes ten and asks the special function unit. Of the eighteen six are the polynomial, "
-        "six apply the power of two (two steps, since one cannot reach both the subnormals and the largest numbers), and two clamp; a polynomial of lower degree would cost the promise of 1 ULP.",
+        "six apply the power of two (two steps, since one cannot reach both the subnormals and the largest numbers), and two clamp; a polynomial of one degree less is off by more than half an ULP, too much for the promise of 1 ULP in all.",
         "black_scholes": "as in exp map: three `exp` and a `log`, in anygpu's own arithmetic.",
         "mandelbrot": "one move: ptxas keeps the counter as it was before and after the addition.",
         "stencil": "without what a launch makes certain: the range and the array each have extents, and each a guard on both axes; C++ has one pair.",
