@@ -23,8 +23,8 @@ FUSED = (
 )  # fmt: skip
 # What fused kernels compute for complex numbers.
 COMPLEX = frozenset((
-    "add", "subtract", "multiply", "divide", "negative", "positive", "absolute", "square", "reciprocal", "exp", "log", "sqrt", "sin", "cos",
-    "sinh", "cosh", "equal", "not_equal", "isnan", "isinf", "isfinite", "conjugate", "power", "logical_not",
+    "add", "subtract", "multiply", "divide", "negative", "positive", "absolute", "square", "reciprocal", "exp", "expm1", "log", "sqrt",
+    "sin", "cos", "tan", "sinh", "cosh", "tanh", "equal", "not_equal", "isnan", "isinf", "isfinite", "conjugate", "power", "logical_not",
 ))  # fmt: skip
 _PYTHON = (bool, int, float, complex)
 
@@ -198,7 +198,7 @@ def assign(target: ndarray, value: Node) -> None:
         if not broadcasts_to(value.shape, target.shape):
             raise ValueError(f"could not broadcast input array from shape {shape_text(value.shape)} into shape {shape_text(target.shape)}")
         value = Node("view", (value,), broadcast(value.shape, target.shape), target.shape, value.dtype)
-    if target._strides is None and base.place is None and value.device in (None, base.device):
+    if target._strides is None and value.device in (None, base.device) and not _in_memory(base):
         same = value.dtype is base.dtype
         storage.node = value if same else Node("cast", (value,), (), target.shape, base.dtype)
         storage.node.device = base.device
@@ -209,14 +209,33 @@ def assign(target: ndarray, value: Node) -> None:
         pending.add(storage)
 
 
+def _in_memory(node: Node) -> bool:
+    """Whether a value is, or is about to be, in memory that others may share."""
+    while node.place is None and node.op in ("update", "scatter"):
+        node = node.args[0]
+    return node.place is not None
+
+
+def scalar_for(value: bool | int | float | complex, x: ndarray) -> Node:
+    """A Python number as an element of an array; raises as NumPy's assignment does."""
+    dtype = x._storage.node.dtype
+    if isinstance(value, complex) and not dtype.is_complex:
+        raise TypeError(f"{'int' if dtype.is_integer else 'float'}() argument must be a string or a real number, not 'complex'")
+    converted = np.empty((), dtype.numpy)
+    converted[...] = value
+    return constant(converted)
+
+
 def copy(x: ndarray) -> ndarray:
     """A copy of an array."""
     node = x._node()
     return wrap(Node("cast", (node,), (), node.shape, node.dtype))
 
 
-def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True) -> ndarray:
-    """The elements converted to a dtype, as `numpy.ndarray.astype` does."""
+def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: object = None) -> ndarray:
+    """The elements converted to a dtype, as `numpy.ndarray.astype` does; ``device`` is the standard's."""
+    if device is not None:
+        x = x.to_device(device)
     wanted = np.dtype(dtype)  # type: ignore[call-overload]
     if not np.can_cast(x.dtype, wanted, casting):  # type: ignore[arg-type]
         raise TypeError(f"Cannot cast array data from {x.dtype!r} to {wanted!r} according to the rule '{casting}'")

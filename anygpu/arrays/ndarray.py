@@ -458,23 +458,23 @@ class ndarray:
 
     def argmax(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the greatest element along an axis (in C order, if none is given)."""
-        return host.array(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmax(self, axis, out, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the least element along an axis (in C order, if none is given)."""
-        return host.array(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmin(self, axis, out, keepdims=keepdims)
 
     def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running sum along an axis."""
-        return host.array(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumsum(self, axis, dtype, out)
 
     def cumprod(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running product along an axis."""
-        return host.array(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumprod(self, axis, dtype, out)
 
     def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
         """The indices that sort the elements along an axis."""
-        return host.array(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
+        return standard.argsort(self, axis, kind, stable=stable)
 
     def sort(self, axis: int = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> None:
         """Sort the elements along an axis in place."""
@@ -498,7 +498,7 @@ class ndarray:
 
     def take(self, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
         """The elements at indices along an axis."""
-        return host.array(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
+        return advanced.take(self, indices, axis, out, mode)
 
     def repeat(self, repeats: object, axis: int | None = None) -> ndarray:
         """Each element several times along an axis."""
@@ -554,9 +554,26 @@ class ndarray:
         assert isinstance(memory, DeviceMemory)
         return strided(memory.buffer.view(place.offset if self.size else 0), self.dtype, self.shape, self.strides)
 
-    def __dlpack__(self, **asked: object) -> object:
-        """The memory as a DLPack capsule, for ``from_dlpack`` of any library. Recorded work is done first."""
-        return self.__array__().__dlpack__(**asked)  # type: ignore[arg-type]
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object:
+        """The memory as a DLPack capsule, for ``from_dlpack`` of any library. Recorded work is done first.
+
+        Args:
+            stream: The reader's stream: None on the CPU, which has none.
+            max_version: The newest version that the reader knows; a capsule of version 1 says whether it is a copy or read-only.
+            dl_device: Where the reader wants the memory, as ``__dlpack_device__`` has it.
+            copy: Whether it is a copy: always, never, or, for None, only where there is no other way.
+
+        Raises:
+            BufferError: The reader's wishes cannot be met.
+        """
+        return self.__array__().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """The kind and number of the device in DLPack's terms."""
@@ -717,6 +734,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import elementwise, host, indexing, manipulation, reductions  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions, scans, standard  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]
