@@ -204,7 +204,8 @@ class _Memcpy:
 
         if not program.traffic:
             return "not bound by memory"
-        return prepare(math.ceil(program.traffic * inputs[0].nbytes), self._kit).run
+        prepared = prepare(math.ceil(program.traffic * inputs[0].nbytes), self._kit)
+        return lambda: prepared.run()  # which keeps the memory, too
 
     def fetch(self, result: Array) -> np.ndarray:
         return np.zeros(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from anygpu.engine.host_pool import empty_bytes
 from anygpu.ir.graph import Memory, Node, Place, Shape, contiguous
 from anygpu.runtime.current import current
 from anygpu.runtime.device import Device
@@ -36,7 +37,7 @@ class DeviceMemory:
 def allocate(size: int, device: str) -> Memory:
     """Memory for ``size`` bytes on a device, not initialised."""
     if device == "cpu":
-        return HostMemory(np.empty(max(size, 1), np.uint8))
+        return HostMemory(empty_bytes(max(size, 1)))
     return DeviceMemory(Device(device).allocate(-(-max(size, 1) // 4) * 4))
 
 
