@@ -8,6 +8,7 @@ import numpy as np
 
 from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, strides_of, wrap
 from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
+from anygpu.engine.devices import Device
 from anygpu.engine.places import moved
 from anygpu.ir.graph import Node, Shape, broadcast, broadcasts_to, identity, shape_text
 
@@ -232,7 +233,7 @@ def copy(x: ndarray) -> ndarray:
     return wrap(Node("cast", (node,), (), node.shape, node.dtype))
 
 
-def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: object = None) -> ndarray:
+def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: str | Device | None = None) -> ndarray:
     """The elements converted to a dtype, as `numpy.ndarray.astype` does; ``device`` is the standard's."""
     if device is not None:
         x = x.to_device(device)
