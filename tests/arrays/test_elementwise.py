@@ -158,7 +158,7 @@ def test_short_powers_have_numpys_dtypes_and_bits(dtype: str, exponent: float) -
         want = x**exponent
     got = ag.array(x) ** exponent
     assert got.dtype == want.dtype
-    if exponent in (2, 0.5, 1, -1):
+    if exponent == 2 or (exponent in (0.5, 1, -1) and dtype.startswith("float")):
         assert np.asarray(got).tobytes() == want.tobytes()
     else:
         np.testing.assert_allclose(np.asarray(got), want, rtol=1e-3)
