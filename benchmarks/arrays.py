@@ -55,6 +55,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of each peer (default: every core)")
     parser.add_argument("--peer-python", action="append", default=[], metavar="PEER=PYTHON", help="a peer's own interpreter (repeatable)")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "arrays.json", help="where the JSON goes")
+    parser.add_argument("--add", action="store_true", help="keep what the output has of other programs, sizes and dtypes")
     options = parser.parse_args(argv)
     if "numpy" not in options.peers:
         options.peers.append("numpy")  # with whose results all others are compared
@@ -153,6 +154,30 @@ def tables(entries: list[dict[str, object]], chosen: list[int], present: list[st
     return made
 
 
+def place(entry: dict[str, object]) -> tuple[int, int, str]:
+    """Where an entry stands among others."""
+    return list(PROGRAMS).index(str(entry["program"])), int(entry["size"]), str(entry["dtype"])  # type: ignore[call-overload]
+
+
+def results(
+    entries: list[dict[str, object]], started: datetime.datetime, options: argparse.Namespace, versions: dict[str, str],
+    missing: dict[str, str],
+) -> Reply:  # fmt: skip
+    """What a run leaves behind."""
+    return {
+        "date": started.isoformat(timespec="seconds"),
+        "minutes": round((datetime.datetime.now(datetime.UTC) - started).total_seconds() / 60, 1),
+        "machine": report.machine(),
+        "versions": versions,
+        "commit": report.commit(ROOT),
+        "rounds": options.rounds,
+        "threads": options.threads,
+        "sample_ms": options.sample_ms,
+        "missing": missing,
+        "entries": entries,
+    }
+
+
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     console = Console() if sys.stdout.isatty() else Console(width=170)
@@ -176,28 +201,20 @@ def main(argv: list[str] | None = None) -> int:
                     missing[peer] = str(reply.get("missing") or reply.get("failed"))
                     process.close()
             cases = [(name, size, dtype) for name in options.programs for size in options.sizes for dtype in options.dtypes]
+            kept = json.loads(options.output.read_text())["entries"] if options.add else []
+            kept = [e for e in kept if (e["program"], e["size"], e["dtype"]) not in cases]
             with Progress(console=console, transient=True) as progress:
                 task = progress.add_task("", total=len(cases))
                 for name, size, dtype in cases:
                     progress.update(task, description=f"{name} {size:,} {dtype}")
                     entries.append(measure(name, size, dtype, processes, options, Path(scratch)))
+                    everything = sorted([*kept, *entries], key=place)
+                    run = results(everything, started, options, versions, missing)
+                    options.output.write_text(json.dumps(run, indent=1) + "\n")  # a run that is cut short has what it did
                     progress.advance(task)
         finally:
             for process in processes.values():
                 process.close()
-    run: Reply = {
-        "date": started.isoformat(timespec="seconds"),
-        "minutes": round((datetime.datetime.now(datetime.UTC) - started).total_seconds() / 60, 1),
-        "machine": report.machine(),
-        "versions": versions,
-        "commit": report.commit(ROOT),
-        "rounds": options.rounds,
-        "threads": options.threads,
-        "sample_ms": options.sample_ms,
-        "missing": missing,
-        "entries": entries,
-    }
-    options.output.write_text(json.dumps(run, indent=1) + "\n")
     present = [peer for peer in PEERS if peer in processes]
     for table in tables(entries, options.sizes, present):
         console.print(table)
@@ -207,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
                 console.print(f"{LABELS[peer]}: {entry['program']} {entry['dtype']} at {entry['size']:,}: {cell['failed']}")
     for peer, reason in missing.items():
         console.print(f"{LABELS[peer]} is not there: {reason}")
-    console.print(f"{run['minutes']} minutes; wrote {options.output}")
+    console.print(f"{results(entries, started, options, versions, missing)['minutes']} minutes; wrote {options.output}")
     return 0
 
 
