@@ -188,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     versions: dict[str, str] = {}
     entries: list[dict[str, object]] = []
     started = datetime.datetime.now(datetime.UTC)
-    with open(options.output.with_suffix(".log"), "w") as log, tempfile.TemporaryDirectory() as scratch:
+    with open(options.output.with_name("peers.log"), "w") as log, tempfile.TemporaryDirectory() as scratch:
         try:
             for peer in [*options.peers, "memcpy"]:
                 python = pythons.get(peer, sys.executable)
