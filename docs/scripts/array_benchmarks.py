@@ -55,9 +55,11 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def share(entry: Entry) -> float | None:
-    """The part of memcpy's bandwidth that a program bound by memory has."""
-    ours, copy = median(entry, "anygpu"), median(entry, "memcpy")
-    return copy / ours if ours and copy else None
+    """The part of memcpy's bandwidth that a program bound by memory has, of the smallest samples: other work takes bandwidth from both."""
+    if median(entry, "anygpu") is None or median(entry, "memcpy") is None:
+        return None
+    cells: dict[str, dict[str, list[float]]] = entry["peers"]  # type: ignore[assignment]
+    return min(cells["memcpy"]["samples"]) / min(cells["anygpu"]["samples"])
 
 
 def times(entries: list[Entry], size: int, present: list[str]) -> list[str]:
