@@ -138,7 +138,7 @@ def page(run: dict[str, object], overhead: dict[str, object]) -> str:
         "",
         f"`python benchmarks/arrays.py`, {str(run['date'])[:10]}, commit `{run['commit']}`, on {machine.get('processor', 'an unknown processor')} "
         f"({machine.get('cores')} cores, {run['threads']} threads, {machine.get('system')}). Each peer runs the same program in a process of its own, in turns with "
-        f"the others; a figure is the median of {run['rounds']} rounds (three for long ones), in milliseconds, and every result is compared with NumPy's first. The machine "
+        f"the others; a figure is the median of {run['rounds']} rounds (fewer for calls of half a second and more), in milliseconds, and every result is compared with NumPy's first. The machine "
         "was shared, and busy with other work most of the time: single figures may be off by a half, and calls that need all cores at once suffer most. Losses are included, and explained below.",
         "",
         "Peers: " + ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in versions.items() if name not in ("memcpy", "libc")) + "."
