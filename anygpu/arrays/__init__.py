@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from anygpu.arrays import advanced, creation, elementwise, explain, host, indexing, manipulation, reductions, scans
+from anygpu.arrays import advanced, creation, elementwise, explain, host, indexing, manipulation, masks, reductions, scans
 from anygpu.arrays.ndarray import ndarray, pending
 
 
@@ -36,7 +36,9 @@ def _ufunc(name: str) -> Callable[..., object]:
 
 def _where(condition: object, *values: object) -> object:
     """Elements of the first value where a condition holds, else of the second; the indices where it holds, if no values are given."""
-    return elementwise.where(condition, *values) if values else host.call(np.where, (condition,), {})
+    if values:
+        return elementwise.where(condition, *values)
+    return masks.nonzero(condition if isinstance(condition, ndarray) else creation.asarray(condition))
 
 
 NATIVE: dict[str, Callable[..., object]] = {
@@ -50,6 +52,8 @@ NATIVE: dict[str, Callable[..., object]] = {
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
     **{name: _taking(getattr(scans, name)) for name in ("cumsum", "cumprod", "cumulative_sum", "cumulative_prod")},
     **{name: _taking(getattr(advanced, name)) for name in ("take", "take_along_axis", "put_along_axis")},
+    **{name: _taking(getattr(masks, name)) for name in ("nonzero", "flatnonzero", "count_nonzero")},
+    "compress": masks.compress,
     "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),
