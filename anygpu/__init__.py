@@ -192,8 +192,10 @@ def __getattr__(name: str) -> object:
 
 def _array_function(name: str) -> object:
     """A name of NumPy's, for arrays."""
-    if name.startswith("_"):
+    if name.startswith("_") and name not in ("__array_api_version__", "__array_namespace_info__"):
         raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
+    if name in ("fft", "linalg"):
+        return importlib.import_module(f"anygpu.{name}")
     from anygpu.arrays import lookup
 
     found = lookup(name)
@@ -202,5 +204,7 @@ def _array_function(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    # what an editor completes: the names above, without the modules that importing them leaves here
-    return sorted([*__all__, "__version__"])
+    # what an editor completes: the names above and those for arrays, without the modules that importing them leaves here
+    from anygpu.arrays import names
+
+    return sorted({*__all__, *names(), "fft", "linalg", "__version__"})

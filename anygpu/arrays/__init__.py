@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 
-from anygpu.arrays import advanced, creation, elementwise, explain, host, indexing, manipulation, masks, reductions, scans
+from anygpu.arrays import (
+    advanced,
+    creation,
+    elementwise,
+    explain,
+    indexing,
+    info,
+    limits,
+    manipulation,
+    masks,
+    namespace,
+    reductions,
+    scans,
+    standard,
+)  # fmt: skip
 from anygpu.arrays.ndarray import ndarray, pending
+from anygpu.arrays.ufuncs import ufunc
 
 
 def _taking(function: Callable[..., object]) -> Callable[..., object]:
@@ -22,27 +38,8 @@ def _taking(function: Callable[..., object]) -> Callable[..., object]:
     return call
 
 
-def _ufunc(name: str) -> Callable[..., object]:
-    original: np.ufunc = getattr(np, name)
-
-    @functools.wraps(original)
-    def call(*args: object, **kwargs: object) -> object:
-        if kwargs.keys() - {"out"} or len(args) != original.nin:
-            return host.ufunc(original, "__call__", args, kwargs)
-        return elementwise.finish(elementwise.call(name, *args), kwargs.get("out"))
-
-    return call
-
-
-def _where(condition: object, *values: object) -> object:
-    """Elements of the first value where a condition holds, else of the second; the indices where it holds, if no values are given."""
-    if values:
-        return elementwise.where(condition, *values)
-    return masks.nonzero(condition if isinstance(condition, ndarray) else creation.asarray(condition))
-
-
 NATIVE: dict[str, Callable[..., object]] = {
-    **{name: _ufunc(name) for name in elementwise.FUSED},
+    **{name: ufunc(getattr(np, name)) for name in elementwise.FUSED},
     **{name: getattr(creation, name) for name in (
         "array", "asarray", "empty", "full", "zeros", "ones", "empty_like", "zeros_like", "ones_like", "full_like", "arange",
         "from_dlpack")},
@@ -54,7 +51,8 @@ NATIVE: dict[str, Callable[..., object]] = {
     **{name: _taking(getattr(advanced, name)) for name in ("take", "take_along_axis", "put_along_axis")},
     **{name: _taking(getattr(masks, name)) for name in ("nonzero", "flatnonzero", "count_nonzero")},
     "compress": masks.compress,
-    "explain": explain.explain, "where": _where, "clip": _taking(elementwise.clip), "round": _taking(elementwise.round_),
+    "explain": explain.explain, "where": standard.where, "clip": standard.clip, "sort": standard.sort, "argsort": standard.argsort,
+    "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),
 }  # fmt: skip
@@ -67,52 +65,41 @@ for _alias, _name in {
     NATIVE[_alias] = NATIVE[_name]
 
 
+SPECIAL: dict[str, object] = {
+    "ndarray": ndarray, "ufunc": ufunc, "finfo": limits.finfo, "iinfo": limits.iinfo,
+    "__array_api_version__": info.VERSION, "__array_namespace_info__": info.namespace_info,
+}  # fmt: skip
+
+# NumPy's submodules over arrays, and its names that are about something else than arrays of numbers.
+SUBMODULES = ("polynomial", "testing", "emath", "lib", "dtypes", "exceptions", "typing", "ctypeslib")
+LEFT_OUT = frozenset(("random", "test", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
+
+
 def lookup(name: str) -> object:
     """What ``anygpu.<name>`` is, for a name of NumPy's: raises ``AttributeError`` for others."""
-    if name == "ndarray":
-        return ndarray
+    if name in SPECIAL:
+        return SPECIAL[name]
     found = NATIVE.get(name)
     if found is not None:
         return found
-    if name in ("linalg", "fft"):
-        return Namespace(getattr(np, name))
-    theirs = getattr(np, name, None) if name in np.__all__ and name not in _LEFT_OUT else None
+    if name == "random":
+        return importlib.import_module("anygpu.arrays.random")  # its kernels are not made for those who draw nothing
+    if name in SUBMODULES:
+        return namespace.Namespace(importlib.import_module(f"numpy.{name}"), f"anygpu.{name}")
+    theirs = getattr(np, name, None) if name in np.__all__ and name not in LEFT_OUT else None
     if theirs is None and name != "newaxis":
         raise AttributeError(f"module 'anygpu' has no attribute {name!r}")
+    if isinstance(theirs, np.ufunc):
+        return ufunc(theirs, name)
     if isinstance(theirs, type | ModuleType) or not callable(theirs):
         return theirs
-    return _by_numpy(theirs)
+    return namespace.by_numpy(theirs)
 
 
-# NumPy's submodules that are not arrays' own.
-_LEFT_OUT = frozenset((
-    "random", "test", "char", "core", "ctypeslib", "f2py", "lib", "ma", "matlib", "polynomial", "rec", "strings", "testing", "typing",
-))  # fmt: skip
+def names() -> list[str]:
+    """Every name that `lookup` knows."""
+    theirs = (name for name in np.__all__ if name not in LEFT_OUT)
+    return sorted({*NATIVE, *SPECIAL, *SUBMODULES, *theirs})
 
 
-class Namespace(ModuleType):
-    """A submodule of NumPy's, such as ``linalg``, over arrays."""
-
-    def __init__(self, original: ModuleType):
-        super().__init__(f"anygpu.{original.__name__.rpartition('.')[2]}", original.__doc__)
-        self._original = original
-
-    def __getattr__(self, name: str) -> object:
-        found = getattr(self._original, name)
-        made = found if isinstance(found, type) or not callable(found) else _by_numpy(found)
-        setattr(self, name, made)
-        return made
-
-    def __dir__(self) -> list[str]:
-        return sorted(getattr(self._original, "__all__", dir(self._original)))
-
-
-def _by_numpy(function: Callable[..., object]) -> Callable[..., object]:
-    @functools.wraps(function)
-    def call(*args: object, **kwargs: object) -> object:
-        return host.call(function, args, kwargs)
-
-    return call
-
-
-__all__ = ["NATIVE", "indexing", "lookup", "ndarray", "pending"]
+__all__ = ["NATIVE", "indexing", "lookup", "names", "ndarray", "pending"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, strides_of, wrap
 from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
+from anygpu.engine.devices import Device
 from anygpu.engine.places import moved
 from anygpu.ir.graph import Node, Shape, broadcast, broadcasts_to, identity, shape_text
 
@@ -23,8 +24,8 @@ FUSED = (
 )  # fmt: skip
 # What fused kernels compute for complex numbers.
 COMPLEX = frozenset((
-    "add", "subtract", "multiply", "divide", "negative", "positive", "absolute", "square", "reciprocal", "exp", "log", "sqrt", "sin", "cos",
-    "sinh", "cosh", "equal", "not_equal", "isnan", "isinf", "isfinite", "conjugate", "power", "logical_not",
+    "add", "subtract", "multiply", "divide", "negative", "positive", "absolute", "square", "reciprocal", "exp", "expm1", "log", "sqrt",
+    "sin", "cos", "tan", "sinh", "cosh", "tanh", "equal", "not_equal", "isnan", "isinf", "isfinite", "conjugate", "power", "logical_not",
 ))  # fmt: skip
 _PYTHON = (bool, int, float, complex)
 
@@ -232,8 +233,10 @@ def copy(x: ndarray) -> ndarray:
     return wrap(Node("cast", (node,), (), node.shape, node.dtype))
 
 
-def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True) -> ndarray:
-    """The elements converted to a dtype, as `numpy.ndarray.astype` does."""
+def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: str | Device | None = None) -> ndarray:
+    """The elements converted to a dtype, as `numpy.ndarray.astype` does; ``device`` is the standard's."""
+    if device is not None:
+        x = x.to_device(device)
     wanted = np.dtype(dtype)  # type: ignore[call-overload]
     if not np.can_cast(x.dtype, wanted, casting):  # type: ignore[arg-type]
         raise TypeError(f"Cannot cast array data from {x.dtype!r} to {wanted!r} according to the rule '{casting}'")

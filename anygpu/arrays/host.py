@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
 
-from anygpu.arrays.ndarray import current_name, from_host, ndarray
+from anygpu.arrays.ndarray import current_name, from_host, ndarray, pending
 from anygpu.dtypes import from_numpy
 from anygpu.engine.devices import Device
 from anygpu.errors import CopyWarning, warn
@@ -31,6 +32,9 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
     if device is None or device == "cpu":
         found = _run(function, tuple(map(lower, args)), given)
         return out if isinstance(out, ndarray) else lift(found, device)
+    ours = _on_devices().get(function)
+    if ours is not None:
+        return ours(*args, **kwargs)
     warn(f"{_name(function)} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     if isinstance(out, ndarray):
         given.pop("out")
@@ -43,6 +47,13 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
         elementwise.assign(target, elementwise.constant(elements))
         return None
     return lift(_run(function, tuple(map(lower, args)), given), device)
+
+
+@functools.cache
+def _on_devices() -> dict[object, Callable[..., object]]:
+    from anygpu.arrays.composed import ON_DEVICES  # compiles kernels, which arrays on the CPU do not need
+
+    return ON_DEVICES
 
 
 def _run(function: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]) -> object:
@@ -118,8 +129,10 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
     if method == "accumulate" and isinstance(inputs[0], ndarray):
         return scans.accumulate(function, *inputs, **kwargs)  # type: ignore[arg-type]
-    if method == "at" and not kwargs and advanced.at(function, *inputs):
-        return None
+    if method == "at":
+        if not kwargs and advanced.at(function, *inputs):
+            return None
+        pending.flush()  # what was recorded before reads the elements as they are
     outs = kwargs.get("out")
     device = device_among((inputs, kwargs))
     if device is None or device == "cpu":
@@ -127,6 +140,9 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
         if isinstance(outs, tuple) and any(o is not None for o in outs):
             return outs[0] if len(outs) == 1 else outs
         return lift(found, device)
+    ours = _on_devices().get(function) if method == "__call__" else None
+    if ours is not None and not kwargs.keys() - {"out"}:
+        return ours(*inputs, **({"out": outs[0]} if isinstance(outs, tuple) else {}))
     warn(f"np.{function.__name__} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     given = {k: lower(v) for k, v in kwargs.items() if k != "out"}
     if method == "at":

@@ -473,7 +473,7 @@ class ndarray:
 
     def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
         """The indices that sort the elements along an axis."""
-        return host.array(np.argsort, (self,), {"axis": axis, "kind": kind, "stable": stable})
+        return standard.argsort(self, axis, kind, stable=stable)
 
     def sort(self, axis: int = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> None:
         """Sort the elements along an axis in place."""
@@ -553,13 +553,47 @@ class ndarray:
         assert isinstance(memory, DeviceMemory)
         return strided(memory.buffer.view(place.offset if self.size else 0), self.dtype, self.shape, self.strides)
 
-    def __dlpack__(self, **asked: object) -> object:
-        """The memory as a DLPack capsule, for ``from_dlpack`` of any library. Recorded work is done first."""
-        return self.__array__().__dlpack__(**asked)  # type: ignore[arg-type]
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object:
+        """The memory as a DLPack capsule, for ``from_dlpack`` of any library. Recorded work is done first.
+
+        Args:
+            stream: The reader's stream: None on the CPU, which has none.
+            max_version: The newest version that the reader knows; a capsule of version 1 says whether it is a copy or read-only.
+            dl_device: Where the reader wants the memory, as ``__dlpack_device__`` has it.
+            copy: Whether it is a copy: always, never, or, for None, only where there is no other way.
+
+        Raises:
+            BufferError: The reader's wishes cannot be met.
+        """
+        if self._storage.node.device == "cpu":
+            return self.__array__().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        from anygpu.arrays import dlpack
+
+        here = dlpack.device_of(self)
+        if dl_device == dlpack.CPU or (dl_device is None and here == dlpack.CPU and copy is not False):
+            if copy is False:
+                raise BufferError(f"the memory of {self.device.name} is copied to the host, and copy=False forbids it")
+            return self.__array__(copy=True).__dlpack__(max_version=max_version)
+        if here == dlpack.CPU:
+            raise BufferError(f"DLPack has no kind of device for the memory of {self.device.name}\n  hint: x.to_device('cpu') is a copy")
+        if dl_device is not None and dl_device != here:
+            raise BufferError(f"the memory is on device {here} of DLPack's, not on {dl_device}")
+        return dlpack.export(self.copy() if copy else self, max_version, bool(copy))
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """The kind and number of the device in DLPack's terms."""
-        return self.__array__().__dlpack_device__()
+        """The kind and number of the device in DLPack's terms: the CPU's also for OpenCL, whose memory is copied for whoever asks."""
+        if self._storage.node.device == "cpu":
+            return 1, 0
+        from anygpu.arrays import dlpack
+
+        return dlpack.device_of(self)
 
     @property
     def device(self) -> Device:
@@ -716,6 +750,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, masks, reductions, scans  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, masks, reductions, scans, standard  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

@@ -40,7 +40,7 @@ def call(scope: Scope, function: Value, args: Arguments, kwargs: dict[str, Value
     word = word_of(obj)
     if word is not None:
         return _word(scope, word, args, kwargs, node)
-    handler = FUNCTIONS.get(id(obj))
+    handler = FUNCTIONS.get(id(getattr(obj, "__anygpu_function__", obj)))  # ag.sqrt means np.sqrt
     if handler is not None:
         if kwargs and isinstance(handler, Written):
             return handler.call(scope, args, kwargs, node)

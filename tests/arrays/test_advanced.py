@@ -218,6 +218,17 @@ def test_ufunc_at() -> None:
     assert a.tolist() == x.tolist()
 
 
+def test_at_comes_after_what_was_recorded() -> None:
+    a = ag.arange(4) * 1.0
+    before = a + 1
+    ag.add.at(a, [1, 1], 5)
+    after = a + 1
+    ag.power.at(a, [2], np.float32(2))
+    np.logaddexp.at(a, ag.array([0]), 0.0)
+    assert (before.tolist(), after.tolist()) == ([1, 2, 3, 4], [1, 12, 3, 4])
+    np.testing.assert_allclose(np.asarray(a), [np.log(2), 11, 4, 3])
+
+
 def test_bounds_are_checked_at_the_line() -> None:
     a = ag.arange(10) * 1.0
     index = ag.arange(20) - 5
