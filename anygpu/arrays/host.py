@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from anygpu.arrays.ndarray import current_name, from_host, ndarray
+from anygpu.arrays.ndarray import current_name, from_host, ndarray, pending
 from anygpu.dtypes import from_numpy
 from anygpu.engine.devices import Device
 from anygpu.errors import CopyWarning, warn
@@ -129,8 +129,10 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
     if method == "accumulate" and isinstance(inputs[0], ndarray):
         return scans.accumulate(function, *inputs, **kwargs)  # type: ignore[arg-type]
-    if method == "at" and not kwargs and advanced.at(function, *inputs):
-        return None
+    if method == "at":
+        if not kwargs and advanced.at(function, *inputs):
+            return None
+        pending.flush()  # what was recorded before reads the elements as they are
     outs = kwargs.get("out")
     device = device_among((inputs, kwargs))
     if device is None or device == "cpu":

@@ -11,7 +11,6 @@ import math
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import cast
 
 import numpy as np
 
@@ -482,7 +481,7 @@ class ndarray:
 
     def nonzero(self) -> tuple[ndarray, ...]:
         """The indices of the elements that are not zero, an array for each axis."""
-        return cast(tuple[ndarray, ...], host.call(np.nonzero, (self,), {}))
+        return masks.nonzero(self)
 
     def round(self, decimals: int = 0, out: ndarray | None = None) -> ndarray:
         """The elements rounded to some decimals, ties to even."""
@@ -751,6 +750,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions, scans, standard  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, masks, reductions, scans, standard  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]
