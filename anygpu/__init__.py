@@ -40,6 +40,7 @@ from anygpu.frontend.vocabulary import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from anygpu.engine.profile import Profile, profile
     from anygpu.engine.loaded import LoadedKernel, LoadedModule, load
     from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
     from anygpu.runtime.arguments import LocalMemory
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 
 # Names whose modules are imported at their first use: a program with kernels for the CPU alone starts without them.
 _LAZY = {
+    "anygpu.engine.profile": ("Profile", "profile"),
     "anygpu.engine.loaded": ("LoadedKernel", "LoadedModule", "load"),
     "anygpu.engine.devices": ("Device", "current_device", "devices", "problems", "set_default_device", "synchronize"),
     "anygpu.runtime.arguments": ("LocalMemory",),
@@ -88,6 +90,7 @@ __all__ = [
     "MemoryPool",
     "ObjectCode",
     "Parameter",
+    "Profile",
     "Program",
     "RawKernel",
     "ReadOnlyError",
@@ -140,6 +143,7 @@ __all__ = [
     "mulhi",
     "popc",
     "problems",
+    "profile",
     "reduce_add_sync",
     "reduce_and_sync",
     "reduce_max_sync",

@@ -7,9 +7,10 @@ import numpy as np
 from anygpu.arrays import namespace
 from anygpu.arrays.creation import asarray
 from anygpu.arrays.ndarray import ndarray
+from anygpu.engine.devices import Device
 
 
-def fftfreq(n: int, d: float = 1.0, *, dtype: object = None, device: object = None) -> ndarray:
+def fftfreq(n: int, d: float = 1.0, *, dtype: object = None, device: str | Device | None = None) -> ndarray:
     """The frequencies of the results of `fft`, in cycles for each unit of ``d``.
 
     Args:
@@ -26,7 +27,7 @@ def fftfreq(n: int, d: float = 1.0, *, dtype: object = None, device: object = No
     return asarray(np.fft.fftfreq(n, d), dtype, device=device)
 
 
-def rfftfreq(n: int, d: float = 1.0, *, dtype: object = None, device: object = None) -> ndarray:
+def rfftfreq(n: int, d: float = 1.0, *, dtype: object = None, device: str | Device | None = None) -> ndarray:
     """The frequencies of the results of `rfft`, in cycles for each unit of ``d``; the arguments are `fftfreq`'s.
 
     Example:

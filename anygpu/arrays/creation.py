@@ -8,13 +8,29 @@ from collections.abc import Iterable
 import numpy as np
 
 from anygpu.arrays import elementwise
-from anygpu.arrays.ndarray import fresh, from_host, ndarray, wrap
-from anygpu.engine.evaluate import place_for
+from anygpu.arrays.ndarray import current_name, fresh, from_host, ndarray, wrap
+from anygpu.engine.devices import Device
+from anygpu.engine.places import place_for
 from anygpu.ir.graph import Node, Shape, broadcast
 
 
-def array(object: object, dtype: object = None, *, copy: bool | None = True, order: str = "K", ndmin: int = 0) -> ndarray:
+def _name(device: str | Device | None) -> str:
+    """Where a new array goes: the device that is named, else the current one."""
+    return current_name() if device is None else Device(device).name
+
+
+def from_numpy_array(array: np.ndarray, device: str | Device | None) -> ndarray:
+    """An array that shares a NumPy array's memory on the CPU, or a copy of it on another device."""
+    return from_host(array).to_device(_name(device))
+
+
+def array(
+    object: object, dtype: object = None, *, copy: bool | None = True, order: str = "K", ndmin: int = 0,
+    device: str | Device | None = None,
+) -> ndarray:  # fmt: skip
     """An array of numbers, of nested sequences of them, or of another array's elements, which are copied.
+
+    It is made on ``device``: by default an array's own device, for everything else the current one.
 
     Example:
         >>> import anygpu as ag
@@ -29,18 +45,29 @@ def array(object: object, dtype: object = None, *, copy: bool | None = True, ord
             raise ValueError("Unable to avoid copy while creating an array as requested.")
         else:
             found = elementwise.astype(object, wanted)
+        if device is not None:
+            if copy is False and Device(device).name != found.device.name:
+                raise ValueError("Unable to avoid copy while creating an array as requested.")
+            found = found.to_device(device)
         return found if found.ndim >= ndmin else found.reshape((1,) * (ndmin - found.ndim) + found.shape)
-    return from_host(np.array(_plain(object), dtype, copy=copy, ndmin=ndmin))  # type: ignore[call-overload]
+    return from_numpy_array(np.array(_plain(object), dtype, copy=copy, ndmin=ndmin), device)  # type: ignore[call-overload]
 
 
-def asarray(a: object, dtype: object = None, order: str | None = None, *, copy: bool | None = None, device: object = None) -> ndarray:
-    """``a`` as an array: itself if it is one, sharing the memory of a NumPy array or of whatever NumPy takes without a copy."""
+def asarray(
+    a: object, dtype: object = None, order: str | None = None, *, copy: bool | None = None, device: str | Device | None = None
+) -> ndarray:
+    """``a`` as an array: itself if it is one, on the CPU sharing the memory of a NumPy array or of whatever NumPy takes without a copy.
+
+    Raises ``ValueError`` if ``copy`` is False and a copy is needed, as it is for another device.
+    """
     if isinstance(a, ndarray):
-        return array(a, dtype, copy=copy)
-    return from_host(np.array(_plain(a), dtype, copy=copy))  # type: ignore[call-overload]
+        return array(a, dtype, copy=copy, device=device)
+    if copy is False and _name(device) != "cpu":
+        raise ValueError("Unable to avoid copy while creating an array as requested.")
+    return from_numpy_array(np.array(_plain(a), dtype, copy=copy), device)  # type: ignore[call-overload]
 
 
-def from_dlpack(x: object, /, *, device: object = None, copy: bool | None = None) -> ndarray:
+def from_dlpack(x: object, /, *, device: str | Device | None = None, copy: bool | None = None) -> ndarray:
     """An array that shares the memory of another library's array, which speaks DLPack."""
     found = np.from_dlpack(x)  # type: ignore[arg-type]
     return from_host(found.copy() if copy else found)
@@ -59,44 +86,49 @@ def _shape(shape: object) -> Shape:
     return found
 
 
-def empty(shape: object, dtype: object = float, order: str = "C", *, device: object = None) -> ndarray:
+def empty(shape: object, dtype: object = float, order: str = "C", *, device: str | Device | None = None) -> ndarray:
     """An array whose elements are not set."""
     made = Node("source", (), (), _shape(shape), elementwise.known(float if dtype is None else dtype))
-    made.place = place_for(made)
+    made.place = place_for(made, _name(device))
+    made.device = made.place.memory.device
     return fresh(made)
 
 
-def full(shape: object, fill_value: object, dtype: object = None, order: str = "C", *, device: object = None) -> ndarray:
+def full(shape: object, fill_value: object, dtype: object = None, order: str = "C", *, device: str | Device | None = None) -> ndarray:
     """An array all of whose elements are one value (or follow the value's own shape)."""
     value = np.asarray(fill_value.__array__() if isinstance(fill_value, ndarray) else fill_value, dtype)  # type: ignore[call-overload]
-    return wrap(_filled(value, _shape(shape)))
+    return wrap(_filled(value, _shape(shape), _name(device)))
 
 
-def _filled(value: np.ndarray, shape: Shape) -> Node:
+def _filled(value: np.ndarray, shape: Shape, device: str) -> Node:
     dtype = elementwise.known(value.dtype)
     if value.ndim or dtype.is_complex:
-        source = from_host(value.copy())._node()
+        source = elementwise.constant(value.copy())
     else:
         source = Node("scalar", (), (value.item() if dtype.kind in "biu" else float(value),), (), dtype)
-    return Node("view", (source,), broadcast(source.shape, np.broadcast_shapes(source.shape, shape)), shape, dtype)
+    found = Node("view", (source,), broadcast(source.shape, np.broadcast_shapes(source.shape, shape)), shape, dtype)
+    found.device = device
+    return found
 
 
-def zeros(shape: object, dtype: object = float, order: str = "C", *, device: object = None) -> ndarray:
+def zeros(shape: object, dtype: object = float, order: str = "C", *, device: str | Device | None = None) -> ndarray:
     """An array of zeros."""
-    return full(shape, 0, float if dtype is None else dtype)
+    return full(shape, 0, float if dtype is None else dtype, device=device)
 
 
-def ones(shape: object, dtype: object = None, order: str = "C", *, device: object = None) -> ndarray:
+def ones(shape: object, dtype: object = None, order: str = "C", *, device: str | Device | None = None) -> ndarray:
     """An array of ones."""
-    return full(shape, 1, float if dtype is None else dtype)
+    return full(shape, 1, float if dtype is None else dtype, device=device)
 
 
 def _like(name: str) -> object:
     def like(
-        a: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *, device: object = None
+        a: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *, device: str | Device | None = None
     ) -> ndarray:
         given = a if isinstance(a, ndarray) else asarray(a)
-        return globals()[name](given.shape if shape is None else shape, given.dtype if dtype is None else dtype)  # type: ignore[no-any-return]
+        where = given.device if device is None else device
+        kind = given.dtype if dtype is None else dtype
+        return globals()[name](given.shape if shape is None else shape, kind, device=where)  # type: ignore[no-any-return]
 
     like.__name__ = like.__qualname__ = f"{name}_like"
     like.__doc__ = f"``{name}`` with the shape and the dtype of another array."
@@ -108,13 +140,15 @@ empty_like, zeros_like, ones_like = _like("empty"), _like("zeros"), _like("ones"
 
 def full_like(
     a: object, fill_value: object, dtype: object = None, order: str = "K", subok: bool = True, shape: object = None, *,
-    device: object = None,
+    device: str | Device | None = None,
 ) -> ndarray:  # fmt: skip
     """An array of one value with the shape and the dtype of another array."""
     given = a if isinstance(a, ndarray) else asarray(a)
-    return full(given.shape if shape is None else shape, fill_value, given.dtype if dtype is None else dtype)
+    where = given.device if device is None else device
+    return full(given.shape if shape is None else shape, fill_value, given.dtype if dtype is None else dtype, device=where)
 
 
-def arange(start: object, stop: object = None, step: object = 1, dtype: object = None, *, device: object = None) -> ndarray:
+def arange(start: object, stop: object = None, step: object = 1, dtype: object = None, *, device: str | Device | None = None) -> ndarray:
     """Numbers from ``start`` (0 if only one number is given) up to ``stop``, which is left out."""
-    return from_host(np.arange(start, stop, step, dtype) if stop is not None else np.arange(0, start, step, dtype))  # type: ignore[call-overload]
+    first, last = (start, stop) if stop is not None else (0, start)
+    return from_numpy_array(np.arange(first, last, step, dtype), device)  # type: ignore[call-overload]

@@ -8,6 +8,8 @@ import numpy as np
 
 from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, strides_of, wrap
 from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
+from anygpu.engine.devices import Device
+from anygpu.engine.places import moved
 from anygpu.ir.graph import Node, Shape, broadcast, broadcasts_to, identity, shape_text
 
 # The ufuncs that fused kernels compute. The others go to NumPy.
@@ -88,7 +90,14 @@ def operand(value: object) -> Node | bool | int | float | complex:
         return found.item()  # type: ignore[no-any-return]
     if isinstance(value, np.generic) and not np.iscomplexobj(value):
         return Node("scalar", (), (float(value) if found.dtype.kind not in "biu" else found.item(),), (), known(found.dtype))
-    return from_host(found)._node()
+    return constant(found)
+
+
+def constant(value: np.ndarray) -> Node:
+    """A host array as an operand, which goes to the device of the others."""
+    node = from_host(value)._node()
+    node.device = None
+    return node
 
 
 def scalar(value: object, dtype: DType) -> Node:
@@ -120,7 +129,7 @@ def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...],
             if value.shape != shape:
                 shape = value.shape if shape is None or not shape else _broadcast(shape, value.shape, name)
         elif dtype.is_complex:
-            nodes.append(from_host(np.asarray(value, dtype.numpy))._node())
+            nodes.append(constant(np.asarray(value, dtype.numpy)))
         else:
             nodes.append(scalar(value, dtype))
     return Node("map", tuple(nodes), loop.attrs, shape or (), loop.result)
@@ -135,7 +144,9 @@ def _broadcast(a: Shape, b: Shape, name: str) -> Shape:
 
 def _by_numpy(name: str, given: tuple[Node | bool | int | float | complex, ...]) -> Node:
     values = [numpy_of(g) if isinstance(g, Node) else g for g in given]
-    return from_host(np.asarray(getattr(np, name)(*values), order="C"))._node()
+    device = next((g.device for g in given if isinstance(g, Node) and g.device is not None), None)
+    found = constant(np.asarray(getattr(np, name)(*values), order="C"))
+    return found if device is None else moved(found, device)
 
 
 def binary(name: str, a: object, b: object) -> ndarray:
@@ -188,9 +199,10 @@ def assign(target: ndarray, value: Node) -> None:
         if not broadcasts_to(value.shape, target.shape):
             raise ValueError(f"could not broadcast input array from shape {shape_text(value.shape)} into shape {shape_text(target.shape)}")
         value = Node("view", (value,), broadcast(value.shape, target.shape), target.shape, value.dtype)
-    if target._strides is None and base.place is None:
+    if target._strides is None and base.place is None and value.device in (None, base.device):
         same = value.dtype is base.dtype
         storage.node = value if same else Node("cast", (value,), (), target.shape, base.dtype)
+        storage.node.device = base.device
     else:
         strides = strides_of(target)
         storage.node = Node("update", (base, value), (target._offset, strides), base.shape, base.dtype)
@@ -204,8 +216,8 @@ def copy(x: ndarray) -> ndarray:
     return wrap(Node("cast", (node,), (), node.shape, node.dtype))
 
 
-def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: object = None) -> ndarray:
-    """The elements converted to a dtype, as `numpy.ndarray.astype` does; ``device`` is the standard's."""
+def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: str | Device | None = None) -> ndarray:
+    """The elements converted to a dtype, as `numpy.ndarray.astype` does, on a device if one is named."""
     if device is not None:
         x = x.to_device(device)
     wanted = np.dtype(dtype)  # type: ignore[call-overload]
@@ -267,7 +279,7 @@ def where(condition: object, x: object, y: object) -> ndarray:
     parts = []
     for value, wanted in ((chosen, bool_), (a, dtype), (b, dtype)):
         if not isinstance(value, Node):
-            parts.append(scalar(value, wanted) if not wanted.is_complex else from_host(np.asarray(value, wanted.numpy))._node())
+            parts.append(scalar(value, wanted) if not wanted.is_complex else constant(np.asarray(value, wanted.numpy)))
         else:
             parts.append(value)
     shape: Shape = ()

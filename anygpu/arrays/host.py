@@ -2,23 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
 
-from anygpu.arrays.ndarray import from_host, ndarray
+from anygpu.arrays.ndarray import current_name, from_host, ndarray, view_of
 from anygpu.dtypes import from_numpy
+from anygpu.engine.devices import Device
+from anygpu.engine.pending import pending
+from anygpu.engine.places import HostMemory
+from anygpu.errors import CopyWarning, warn
+from anygpu.ir.graph import apart
+from anygpu.runtime.current import current
+
+_WRITES_FIRST = frozenset((np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask))
 
 
 def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-    """A NumPy function of arrays, which are computed first. Its results are arrays, those given as ``out`` themselves."""
+    """A NumPy function of arrays, which are computed first. Its results are arrays, those given as ``out`` themselves.
+
+    Arrays on another device are copied to the host, and the results to the device, with a ``CopyWarning``.
+    """
     out = kwargs.get("out")
-    given = {name: lower(value) for name, value in kwargs.items() if not (name == "out" and value is None)}
-    found = function(*map(lower, args), **given)
+    asked = kwargs.get("device")
+    given = {name: lower(value) for name, value in kwargs.items() if not (name == "out" and value is None) and name != "device"}
+    if asked is not None:  # a function that makes arrays
+        return lift(_run(function, tuple(map(lower, args)), given), Device(asked).name)  # type: ignore[arg-type]
+    device = device_among((args, kwargs))
+    if device is None or device == "cpu":
+        if out is not None or function in _WRITES_FIRST:
+            pending.flush()  # what was recorded before reads the elements as they are
+        found = _run(function, tuple(map(lower, args)), given)
+        return out if isinstance(out, ndarray) else lift(found, device, arrays_among((args, kwargs)))
+    warn(f"{_name(function)} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     if isinstance(out, ndarray):
+        given.pop("out")
+        elementwise.store(out, elementwise.constant(np.asarray(_run(function, tuple(map(lower, args)), given))))
         return out
-    return lift(found)
+    if function in _WRITES_FIRST and args and isinstance(args[0], ndarray):
+        target = args[0]
+        elements = target.__array__(copy=True)
+        _run(function, (elements, *map(lower, args[1:])), given)
+        elementwise.assign(target, elementwise.constant(elements))
+        return None
+    return lift(_run(function, tuple(map(lower, args)), given), device)
+
+
+def _run(function: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]) -> object:
+    """NumPy's own work, which a profile notes."""
+    if current.recorder is None:
+        return function(*args, **kwargs)
+    size = sum(value.nbytes for value in (*args, *kwargs.values()) if isinstance(value, np.ndarray))
+    with current.recorder.span("numpy", _name(function), None, size):
+        return function(*args, **kwargs)
+
+
+def _name(function: Callable[..., object]) -> str:
+    of = getattr(function, "__self__", None)  # a ufunc, of which this is a method
+    return f"np.{function.__name__}" if of is None else f"np.{getattr(of, '__name__', of)}.{function.__name__}"
+
+
+def device_among(value: object) -> str | None:
+    """The device of the arrays among arguments, also within lists, tuples and dicts; None if there are none.
+
+    Raises `WrongDeviceError` if they are on several.
+    """
+    if isinstance(value, ndarray):
+        return value._storage.node.device
+    items = value.values() if type(value) is dict else value if isinstance(value, list | tuple) else ()
+    found: str | None = None
+    for item in items:
+        other = device_among(item) if isinstance(item, ndarray | list | tuple | dict) else None
+        if other is not None and other != found:
+            if found is not None:
+                raise apart(found, other)
+            found = other
+    return found
+
+
+def arrays_among(value: object) -> list[ndarray]:
+    """The arrays among arguments, also within lists, tuples and dicts."""
+    if isinstance(value, ndarray):
+        return [value]
+    items = value.values() if type(value) is dict else value if isinstance(value, list | tuple) else ()
+    return [found for item in items if isinstance(item, ndarray | list | tuple | dict) for found in arrays_among(item)]
 
 
 def array(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> ndarray:
@@ -39,33 +107,68 @@ def lower(value: object) -> object:
     return value
 
 
-def lift(value: object) -> object:
-    """NumPy arrays and scalars of dtypes that arrays hold as arrays, also within lists and tuples."""
-    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
-        return from_host(value) if from_numpy(value.dtype) is not None else value
-    if isinstance(value, np.generic):
-        return from_host(np.asarray(value)) if from_numpy(value.dtype) is not None else value
+def lift(value: object, device: str | None = None, among: Sequence[ndarray] = ()) -> object:
+    """NumPy arrays and scalars of dtypes that arrays hold as arrays on a device (the current one, if none is named), also within lists
+    and tuples. NumPy's views of one of the arrays ``among`` which they were made are views of it."""
+    if isinstance(value, np.ndarray | np.generic) and type(value) not in (np.matrix, np.recarray):
+        if from_numpy(value.dtype) is None:
+            return value
+        made = np.asarray(value)
+        shown = _as_view(made, among) if made.size and made.base is not None else None
+        return from_host(made).to_device(current_name() if device is None else device) if shown is None else shown
     if isinstance(value, tuple):
-        items = tuple([lift(item) for item in value])
+        items = tuple([lift(item, device, among) for item in value])
         make = getattr(type(value), "_make", None)  # a named tuple's
         return items if make is None else make(items)
     if type(value) is list:
-        return list(map(lift, value))
+        return [lift(item, device, among) for item in value]
     return value
+
+
+def _as_view(made: np.ndarray, among: Sequence[ndarray]) -> ndarray | None:
+    """What NumPy made as a view of an array whose memory it shows; a copy, if that is of another dtype; None if it shows none's."""
+    for x in among:
+        base = x._storage.node
+        if base.place is None or not isinstance(base.place.memory, HostMemory) or not np.may_share_memory(made, base.place.memory.array):
+            continue
+        offset = made.__array_interface__["data"][0] - base.place.memory.address - base.place.offset
+        steps = [stride // made.itemsize for stride in made.strides]
+        ends = [offset // made.itemsize + sum(pick(0, s * (n - 1)) for s, n in zip(steps, made.shape, strict=True)) for pick in (min, max)]
+        if 0 <= ends[0] and ends[1] < base.size and not any(n % made.itemsize for n in (offset, *made.strides)):
+            same = made.dtype == x.dtype
+            return view_of(x._storage, offset // made.itemsize, tuple(steps), made.shape) if same else from_host(made.copy())
+    return None
 
 
 def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: dict[str, object]) -> object:
     """NumPy's ufuncs called with arrays."""
-    from anygpu.arrays import elementwise
-
     name = elementwise.fused_name(function)
     if method == "__call__" and name is not None and not kwargs.keys() - {"out"}:
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
     outs = kwargs.get("out")
-    found = getattr(function, method)(*map(lower, inputs), **{k: lower(v) for k, v in kwargs.items()})
-    if isinstance(outs, tuple) and any(o is not None for o in outs):
-        return outs[0] if len(outs) == 1 else outs
-    return lift(found)
+    if outs is not None and not isinstance(outs, tuple):
+        outs = (outs,)
+    device = device_among((inputs, kwargs))
+    if device is None or device == "cpu":
+        if outs is not None or method == "at":
+            pending.flush()  # what was recorded before reads the elements as they are
+        found = getattr(function, method)(*map(lower, inputs), **{k: lower(v) for k, v in kwargs.items()})
+        if isinstance(outs, tuple) and any(o is not None for o in outs):
+            return outs[0] if len(outs) == 1 else outs
+        return lift(found, device)
+    warn(f"np.{function.__name__} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
+    given = {k: lower(v) for k, v in kwargs.items() if k != "out"}
+    if method == "at":
+        elements = inputs[0].__array__(copy=True)  # type: ignore[attr-defined]
+        function.at(elements, *map(lower, inputs[1:]), **given)  # type: ignore[arg-type]
+        elementwise.assign(inputs[0], elementwise.constant(elements))  # type: ignore[arg-type]
+        return None
+    found = getattr(function, method)(*map(lower, inputs), **given)
+    if not isinstance(outs, tuple):
+        return lift(found, device)
+    values = found if isinstance(found, tuple) else (found,)
+    results = [v if o is None else elementwise.finish(lift(v, device), o) for v, o in zip(values, outs, strict=True)]  # type: ignore[arg-type]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def function(named: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
@@ -76,3 +179,6 @@ def function(named: object, args: tuple[object, ...], kwargs: dict[str, object])
     if ours is not None and getattr(np, getattr(named, "__name__", ""), None) is named:
         return ours(*args, **kwargs)
     return call(named, args, kwargs)  # type: ignore[arg-type]
+
+
+from anygpu.arrays import elementwise  # noqa: E402 (at the end, since each builds on the other)

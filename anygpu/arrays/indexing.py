@@ -18,7 +18,7 @@ def get(x: ndarray, key: object) -> ndarray:
         # an element is a value, as NumPy's scalars are, unless "..." asks for a view
         return elementwise.copy(view) if _is_element(view, key) else view
     found = x.__array__()[_on_host(key)]  # type: ignore[call-overload]
-    return from_host(found)
+    return from_host(found).to_device(x.device)
 
 
 def put(x: ndarray, key: object, value: object) -> None:
@@ -33,7 +33,11 @@ def put(x: ndarray, key: object, value: object) -> None:
         elementwise.assign(view, given)
         return
     pending.flush()  # what was recorded before reads the elements as they are
-    x.__array__()[_on_host(key)] = np.asarray(value)  # type: ignore[call-overload]
+    on_cpu = x.device.name == "cpu"
+    elements = x.__array__(copy=not on_cpu)
+    elements[_on_host(key)] = np.asarray(value)  # type: ignore[call-overload]
+    if not on_cpu:
+        elementwise.assign(x, elementwise.constant(elements))
 
 
 def _is_element(view: ndarray, key: object) -> bool:
@@ -48,7 +52,7 @@ def scalar_for(value: bool | int | float | complex, x: ndarray) -> Node:
         raise TypeError(f"{'int' if dtype.is_integer else 'float'}() argument must be a string or a real number, not 'complex'")
     converted = np.empty((), dtype.numpy)
     converted[...] = value
-    return from_host(converted)._node()
+    return elementwise.constant(converted)
 
 
 def assign_to(x: ndarray, value: object) -> ndarray:

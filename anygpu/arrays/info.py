@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from anygpu.engine.devices import Device, current_device, devices
+
 Kind = Literal[
     "bool", "signed integer", "unsigned integer", "integral", "real floating", "complex floating", "numeric",
 ]  # fmt: skip
@@ -25,13 +27,6 @@ _OF_KIND["numeric"] = _OF_KIND["integral"] + _OF_KIND["real floating"] + _OF_KIN
 _EVERY = _OF_KIND["bool"] + _OF_KIND["numeric"]
 
 
-def known_device(device: object) -> str:
-    """The name of a device on which arrays can live; the default one, if none is given."""
-    if device is None or device == "cpu":
-        return "cpu"
-    raise ValueError(f"arrays live on the CPU so far, not on {device!r}")
-
-
 class Info:
     """What ``anygpu.__array_namespace_info__()`` gives: the capabilities, devices and dtypes of arrays.
 
@@ -48,17 +43,17 @@ class Info:
         """What arrays can do: "boolean indexing", "data-dependent shapes", and their "max dimensions"."""
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": MOST_AXES}
 
-    def default_device(self) -> str:
-        """The device of arrays that name none."""
-        return known_device(None)
+    def default_device(self) -> Device:
+        """The device of arrays that name none: the current one."""
+        return current_device()
 
-    def devices(self) -> tuple[str, ...]:
+    def devices(self) -> tuple[Device, ...]:
         """The devices on which arrays can live."""
-        return ("cpu",)
+        return tuple(devices())
 
-    def default_dtypes(self, *, device: object = None) -> dict[str, np.dtype[np.generic]]:
+    def default_dtypes(self, *, device: str | Device | None = None) -> dict[str, np.dtype[np.generic]]:
         """The dtypes of arrays that name none: "real floating", "complex floating", "integral" and "indexing"."""
-        known_device(device)
+        Device(device)  # raises for one that is not here
         return {
             "real floating": np.dtype(np.float64),
             "complex floating": np.dtype(np.complex128),
@@ -66,19 +61,21 @@ class Info:
             "indexing": np.dtype(np.intp),
         }
 
-    def dtypes(self, *, device: object = None, kind: Kind | tuple[Kind, ...] | None = None) -> dict[str, np.dtype[np.generic]]:
-        """The standard's dtypes by name; only those of a kind, or of any of several, if it is given.
+    def dtypes(
+        self, *, device: str | Device | None = None, kind: Kind | tuple[Kind, ...] | None = None
+    ) -> dict[str, np.dtype[np.generic]]:
+        """The standard's dtypes that a device has, by name; only those of a kind, or of any of several, if it is given.
 
         Raises:
             ValueError: The standard has no such kind.
         """
-        known_device(device)
         kinds = kind if isinstance(kind, tuple) else (kind,)
         for one in kinds:
             if one is not None and one not in _OF_KIND:
                 raise ValueError(f"kinds of dtypes are {', '.join(map(repr, _OF_KIND))}, not {one!r}")
         names = _EVERY if kind is None else dict.fromkeys(name for one in kinds for name in _OF_KIND[one])  # type: ignore[index]
-        return {name: np.dtype(name) for name in names}
+        lacking = () if Device(device).capabilities.fp64 else ("float64", "complex128")
+        return {name: np.dtype(name) for name in names if name not in lacking}
 
 
 def namespace_info() -> Info:

@@ -16,9 +16,14 @@ from typing import cast
 import numpy as np
 
 from anygpu.dtypes import from_numpy
-from anygpu.engine.evaluate import HostMemory, evaluate
+from anygpu.engine.devices import Device, current_device
+from anygpu.engine.evaluate import evaluate, in_order
 from anygpu.engine.pending import Storage, pending
+from anygpu.engine.places import DeviceMemory, HostMemory, download, host_view, moved
+from anygpu.errors import NoDeviceError
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
+from anygpu.runtime.current import current
+from anygpu.runtime.device_array import DeviceArray, strided
 
 
 class ndarray:
@@ -27,6 +32,7 @@ class ndarray:
     Attributes:
         shape: The extents, a tuple of ints.
         dtype: The dtype of the elements, a `numpy.dtype`.
+        device: Where the elements are, a `Device`.
     """
 
     __slots__ = ("__weakref__", "_offset", "_storage", "_strides", "shape")
@@ -116,8 +122,18 @@ class ndarray:
         return self._place(self._storage.node)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        """The elements as a NumPy array that shares the memory."""
-        found = on_host(self._computed(), self.shape, self.dtype)
+        """The elements as a NumPy array that shares the memory, or a read-only copy of what is in another device's."""
+        if self._storage.node.device != "cpu":
+            if copy is False:
+                raise ValueError("Unable to avoid copy while creating an array as requested.")
+            self._computed()
+            found = numpy_of(self._node())
+            if dtype is not None and found.dtype != dtype:
+                return found.astype(dtype)  # type: ignore[call-overload,no-any-return]
+            found.flags.writeable = bool(copy)
+            return found
+        pending.flush()  # whoever gets the memory may write it: what was recorded before reads it as it is
+        found = host_view(self._computed(), self.shape, self.dtype)
         if dtype is not None and found.dtype != dtype:
             if copy is False:
                 raise ValueError("Unable to avoid copy while creating an array as requested.")
@@ -510,8 +526,33 @@ class ndarray:
 
     @property
     def __array_interface__(self) -> dict[str, object]:
-        """What kernels and other libraries take the memory by (NumPy's array interface, version 3). Recorded work is done first."""
+        """What kernels and other libraries take the memory by (NumPy's array interface, version 3). Recorded work is done first.
+
+        ``AttributeError`` for arrays on other devices than the CPU.
+        """
+        if self._storage.node.device != "cpu":
+            raise AttributeError("__array_interface__")
         return self.__array__().__array_interface__
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]:
+        """What CuPy, Numba and PyTorch take the memory of an array on a CUDA device by (version 3). Recorded work is done first.
+
+        ``AttributeError`` for arrays elsewhere.
+        """
+        if self._storage.node.device.partition(":")[0] != "cuda":  # type: ignore[union-attr]
+            raise AttributeError("__cuda_array_interface__")
+        return self.__anygpu_array__().__cuda_array_interface__  # type: ignore[union-attr]
+
+    def __anygpu_array__(self) -> np.ndarray | DeviceArray:
+        """What a kernel's launch takes the memory by. Recorded work is done, or queued, first: it reads the elements as they are now."""
+        pending.flush()
+        place = self._computed()
+        memory = place.memory
+        if isinstance(memory, HostMemory):
+            return host_view(place, self.shape, self.dtype)
+        assert isinstance(memory, DeviceMemory)
+        return strided(memory.buffer.view(place.offset if self.size else 0), self.dtype, self.shape, self.strides)
 
     def __dlpack__(
         self,
@@ -539,15 +580,22 @@ class ndarray:
         return self.__array__().__dlpack_device__()
 
     @property
-    def device(self) -> str:
-        """Where the elements are."""
-        return "cpu"
+    def device(self) -> Device:
+        return Device(self._storage.node.device)
 
-    def to_device(self, device: object, /, *, stream: object = None) -> ndarray:
-        """The array on a device."""
-        if device != "cpu":
-            raise ValueError(f"arrays live on the CPU so far, not on {device!r}")
-        return self
+    def to_device(self, device: str | Device, /, *, stream: object = None) -> ndarray:
+        """The array on a device: itself if it is there, else a copy.
+
+        Example:
+            >>> import anygpu as ag
+            >>> ag.ones(3).to_device("cpu")
+            array([1., 1., 1.])
+        """
+        name = Device(device).name
+        if name == self._storage.node.device:
+            return self
+        self._computed()
+        return fresh(moved(in_order(self._node()), name))
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         """The module whose functions take this array (Python's array API standard)."""
@@ -562,7 +610,7 @@ class ndarray:
         return self.copy()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return from_host, (self.__array__(copy=True),)
+        return restored, (self.__array__(copy=True), self._storage.node.device)
 
 
 def strides_of(x: ndarray) -> Shape:
@@ -570,22 +618,25 @@ def strides_of(x: ndarray) -> Shape:
     return contiguous(x.shape, 1) if x._strides is None else x._strides
 
 
-def on_host(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndarray:
-    """The NumPy array of what lies at a place."""
-    memory = place.memory
-    assert isinstance(memory, HostMemory)
-    if 0 in shape:  # a view without elements may begin anywhere
-        return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, memory.array, place.offset, place.strides)
-
-
 def numpy_of(node: Node) -> np.ndarray:
-    """A node's value as a NumPy array, computed if need be."""
+    """A node's value as a NumPy array, computed if need be: that of the memory itself on the CPU, else a copy."""
     if node.place is None:
         pending.flush()
+        if node.device is None:
+            node.device = "cpu"
         evaluate([node])
-    assert node.place is not None
-    return on_host(node.place, node.shape, node.dtype.numpy)
+    place = node.place
+    assert place is not None
+    if isinstance(place.memory, HostMemory):
+        return host_view(place, node.shape, node.dtype.numpy)
+    place = in_order(node).place
+    assert place is not None
+    return download(place, node.shape, node.dtype.numpy)
+
+
+def current_name() -> str:
+    """The current device's name."""
+    return "cpu" if current.is_cpu() else current_device().name
 
 
 def wrap(node: Node) -> ndarray:
@@ -595,6 +646,8 @@ def wrap(node: Node) -> ndarray:
 
 def fresh(node: Node) -> ndarray:
     """A new array whose value is ``node``, which is pending, or lies in C order in memory that nobody else has."""
+    if node.device is None:
+        node.device = current_name()
     storage = Storage(node)
     if node.place is None:
         pending.add(storage)
@@ -624,6 +677,14 @@ def from_host(array: np.ndarray) -> ndarray:
         return view_of(Storage(node), 0, None, array.shape)
     first = (array.__array_interface__["data"][0] - flat.__array_interface__["data"][0]) // dtype.itemsize
     return view_of(Storage(node), first, tuple(s // dtype.itemsize for s in array.strides), array.shape)
+
+
+def restored(array: np.ndarray, device: str) -> ndarray:
+    """An array that was pickled: on its device if there is one of that name, else on the current one."""
+    try:
+        return from_host(array).to_device(device)
+    except NoDeviceError:
+        return from_host(array).to_device(current_name())
 
 
 _API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
@@ -675,4 +736,4 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 # At the end, since they build on the class: methods find them when they are called.
 from anygpu.arrays import elementwise, host, indexing, manipulation, reductions, standard  # noqa: E402
 
-__all__ = ["Storage", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]
+__all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

@@ -11,7 +11,6 @@ from anygpu.arrays import elementwise, host, reductions
 from anygpu.arrays.creation import asarray
 from anygpu.arrays.ndarray import ndarray
 from anygpu.dtypes import DType, bool_
-from anygpu.engine.pending import pending
 
 # What reductions combine by, and the dtype in which: that of sums, that of the elements, or bool.
 _REDUCED = {
@@ -116,8 +115,7 @@ class ufunc:
 
     def at(self, a: object, indices: object, *values: object) -> None:
         """``a[indices] = f(a[indices], values)``, index after index: those that are there twice count twice."""
-        pending.flush()  # what was recorded before reads the elements as they are
-        self.__anygpu_function__.at(*map(host.lower, (a, indices, *values)))  # type: ignore[arg-type]
+        host.ufunc(self.__anygpu_function__, "at", (a, indices, *values), {})
 
     def _by_numpy(self, method: str, *args: object, **kwargs: object) -> object:
         given = {name: value for name, value in kwargs.items() if value is not None and value is not reductions.NOTHING}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -9,6 +10,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, functio
 from anygpu.errors import ReadOnlyError
 from anygpu.runtime.cache import DiskCache
 from anygpu.runtime.cpu import CpuKernel, Pool
+from anygpu.runtime.current import current
 from anygpu.runtime.loader import Program, load
 
 if TYPE_CHECKING:
@@ -205,8 +208,14 @@ def compile_ir(kernel: Kernel, options: Options, stages: dict[str, str] | None =
     if stages is not None:
         stages["passes"] = print_kernel(final)
     cpu = host_cpu()
-    code = emit_variant(final, options, cpu)
-    return artifact_of(kernel, final, code, compile_to_object(code.text, cpu, stages))
+    with compiling(kernel.name):
+        code = emit_variant(final, options, cpu)
+        return artifact_of(kernel, final, code, compile_to_object(code.text, cpu, stages))
+
+
+def compiling(name: str) -> AbstractContextManager[object]:
+    """A profile's note that something is compiled."""
+    return contextlib.nullcontext() if current.recorder is None else current.recorder.span("compile", name)
 
 
 def with_unsigned(sites: Sequence[Site], kernel: Kernel) -> tuple[Site, ...]:

@@ -24,7 +24,7 @@ from anygpu.engine.report import show_prints
 from anygpu.errors import ArgumentError, DeviceError, LaunchError, ReadOnlyError, WrongDeviceError, WrongStreamError
 from anygpu.runtime.current import current
 from anygpu.runtime.device import Device, current_device
-from anygpu.runtime.device_array import DeviceArray
+from anygpu.runtime.device_array import DeviceArray, memory_of
 from anygpu.runtime.stream import Stream
 
 if TYPE_CHECKING:
@@ -35,7 +35,20 @@ MOST_PLANS = 64  # that a launcher remembers
 
 def launch_anywhere(launcher: Launcher, args: tuple[object, ...]) -> None:
     """Launch on the stream's device, else on the current one if that is no CPU, else where the arrays are."""
-    stream = launcher.stream
+    resolved = tuple(map(memory_of, args))
+    lent = any(a is not b for a, b in zip(resolved, args, strict=True))
+    if current.recorder is None:
+        _launch_anywhere(launcher, resolved, launcher.stream, lent)
+        return
+    stream = launcher.stream or next((array.device.default_stream for array in _arrays_in(resolved)), None)
+    if stream is None and not current.is_cpu():
+        stream = current_device().default_stream
+    size = sum(value.nbytes for value in resolved if isinstance(value, np.ndarray | DeviceArray))
+    with current.recorder.span("kernel", launcher.kernel.name, stream, size):
+        _launch_anywhere(launcher, resolved, launcher.stream, lent)
+
+
+def _launch_anywhere(launcher: Launcher, args: tuple[object, ...], stream: Stream | None, lent: bool) -> None:
     if stream is None:
         device = Device("cpu") if current.is_cpu() else current_device()
         if device.name == "cpu":
@@ -48,6 +61,8 @@ def launch_anywhere(launcher: Launcher, args: tuple[object, ...]) -> None:
         stream.check()
         launcher.kernel._launch(launcher, tuple(map(on_host, args)))
         return
+    if lent:
+        stream.device.lend(stream)
     key = key_of(args)
     if key is not None:
         plan = launcher.plans.get((stream, key))
@@ -132,9 +147,14 @@ class _DeviceCopies(Copies):
         value.buffer.check()
         if not value.dtype.isnative:
             raise ArgumentError(f"argument '{name}' has the byte order of another machine ({value.dtype.str}): convert it on the host")
-        stand_in = np.broadcast_to(np.empty((), value.dtype), value.shape) if value.size else np.empty(value.shape, value.dtype)
-        small = value.nbytes < SMALL and max(value.shape, default=0) < SMALL
-        return Argument(replace(array_type(stand_in, name), layout="C", writeable=True), [value], small)
+        reach = sum(abs(s) * (n - 1) for s, n in zip(value.strides, value.shape, strict=True)) if value.size else 0
+        small = reach < SMALL - value.dtype.itemsize and max(value.shape, default=0) < SMALL
+        if value.contiguous:
+            stand_in = np.broadcast_to(np.empty((), value.dtype), value.shape) if value.size else np.empty(value.shape, value.dtype)
+            kind = replace(array_type(stand_in, name), layout="C")
+        else:  # its strides are looked at, never its elements
+            kind = array_type(np.lib.stride_tricks.as_strided(np.empty(1, value.dtype), value.shape, value.strides), name)
+        return Argument(replace(kind, writeable=True), [value], small)
 
 
 def _arrays_in(values: Iterable[object]) -> Iterator[DeviceArray]:
@@ -159,7 +179,8 @@ def on_host(value: object) -> object:
         where = value.device.name
         raise WrongDeviceError(f"an array on {where} was given to a launch on cpu\n  hint: with ag.Device('{where}'):")
     address = value.buffer.address
-    return bytes_at(address, address + value.nbytes).view(value.dtype).reshape(value.shape)
+    flat = bytes_at(address, address + value.nbytes)
+    return flat.view(value.dtype).reshape(value.shape)
 
 
 # -------------------------------------------------------------------------------------------------------------------------- limits

@@ -34,7 +34,7 @@ def key_of(args: Sequence[object]) -> tuple[object, ...] | None:
     for value in args:
         kind = type(value)
         if kind is DeviceArray:
-            key += (value.dtype, value.shape)  # type: ignore[attr-defined]
+            key += (value.dtype, value.shape, value.strides)  # type: ignore[attr-defined]
         elif kind is float:
             key.append(float)
         elif kind is int:
@@ -92,7 +92,7 @@ class Plan:
                     self.pointers.append((n, offsets.get(word.name, -1), places[word.name]))
                 case "scalar":
                     part = places[word.name]
-                    self.scalars.append((n, part, _bits_of(type(parts[part]), artifact.parameters[part][1])))
+                    self.scalars.append((n, part, bits_of(type(parts[part]), artifact.parameters[part][1])))
                 case "extent" | "stride":
                     self.values[n] = _extent(word, parts[places[word.name]])
                 case _:
@@ -159,7 +159,7 @@ def _constant(word: Word, launcher: Launcher) -> int:
     return 0  # an offset: device arrays begin where their buffers do
 
 
-def _bits_of(kind: type, dtype: str) -> Bits:
+def bits_of(kind: type, dtype: str) -> Bits:
     """What gives a scalar's bits in the low bytes of a word."""
     if kind is int and dtype == "int64":
         return int  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from anygpu.engine.compile import Options, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
+from anygpu.engine.compile import Options, compiling, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.errors import LaunchError
@@ -109,21 +109,22 @@ def compile_for(given: Lowered, device: DeviceOptions, target: str) -> DeviceArt
     found = None if data is None else pickle.loads(data)
     if isinstance(found, DeviceArtifact):
         return found
-    artifact = _compile(given, device, target)
+    artifact = artifact_for(given.source, given.final, device, target)
     if fingerprint.exact:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
     return artifact
 
 
-def _compile(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
+def artifact_for(source: IrKernel, final: IrKernel, device: DeviceOptions, target: str) -> DeviceArtifact:
+    """Compile a kernel's IR, as the frontend gave it and after all shared passes, for an architecture."""
     from anygpu.codegen.offline import compile_device, link, recipe
     from anygpu.codegen.simt import emit_device
 
-    source, final = given.source, given.final
-    code = emit_device(final, recipe(target).target, device)
-    image = compile_device(code, target)
-    if target.startswith("gfx"):
-        image = link(image)
+    with compiling(source.name):
+        code = emit_device(final, recipe(target).target, device)
+        image = compile_device(code, target)
+        if target.startswith("gfx"):
+            image = link(image)
     form = "spirv" if target == "spirv" else "ptx" if target.startswith("sm_") else "codeobject"
     return DeviceArtifact(
         form, image, code.entry, code.words, with_unsigned(code.sites, source), code.launch_shared_bytes, code.flat, code.capabilities,

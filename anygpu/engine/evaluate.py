@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from anygpu.dtypes import dtype_named
 from anygpu.engine.fused import FusedKernel, fused_kernel
+from anygpu.engine.places import allocate, copy_of, moved, place_for
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
 from anygpu.passes.fusion import map_form, part_form, reduce_form, trace_map
+from anygpu.runtime.current import current
 
 CHEAP = frozenset((
     "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less",
@@ -24,32 +24,6 @@ CHEAP = frozenset((
     "copysign", "positive", "left_shift", "right_shift",
 ))  # fmt: skip
 MOST_OUTPUTS = 8
-
-
-class HostMemory:
-    """Bytes of the host that NumPy allocated."""
-
-    __slots__ = ("__weakref__", "address", "array")
-
-    def __init__(self, array: np.ndarray):
-        self.array = array
-        self.address: int = array.__array_interface__["data"][0]
-
-
-def allocate(size: int) -> Memory:
-    """Memory for ``size`` bytes, not initialised."""
-    return HostMemory(np.empty(max(size, 1), np.uint8))
-
-
-def copy_of(memory: Memory) -> Memory:
-    """New memory with the same bytes."""
-    assert isinstance(memory, HostMemory)
-    return HostMemory(memory.array.copy())
-
-
-def place_for(node: Node) -> Place:
-    """New memory for a node's value, in C order."""
-    return Place(allocate(node.size * node.dtype.itemsize), 0, contiguous(node.shape, node.dtype.itemsize))
 
 
 @dataclass(eq=False)
@@ -64,7 +38,28 @@ class _Group:
 def evaluate(roots: Sequence[Node]) -> None:
     """Compute nodes: each has a place afterwards."""
     pending = [root for root in roots if root.place is None]
-    order = postorder(pending)
+    if current.elsewhere:
+        for device in dict.fromkeys([root.device or "cpu" for root in pending]):
+            here = [root for root in pending if (root.device or "cpu") == device]
+            order = postorder(here)
+            _settle_on(order, device)
+            _evaluate(here, order)
+    else:
+        _evaluate(pending, postorder(pending))
+
+
+def _settle_on(order: Sequence[Node], device: str) -> None:
+    """Let nodes be computed on a device: what has no device of its own goes there, and what lies elsewhere is copied."""
+    for node in order:
+        node.device = device
+        for arg in node.args:
+            if arg.place is not None and arg.place.memory.device != device:
+                copies = {id(a): moved(in_order(a), device) for a in node.args if a.place is not None and a.place.memory.device != device}
+                node.args = tuple([copies.get(id(a), a) for a in node.args])
+                break
+
+
+def _evaluate(pending: Sequence[Node], order: Sequence[Node]) -> None:
     if not order:
         return
     if len(pending) == 1 and all(node.op in _ONE_KERNEL for node in order):
@@ -292,19 +287,20 @@ def _settle(node: Node, place: Place) -> None:
 
 
 def _run_map(roots: Sequence[Node]) -> None:
-    places = [place_for(root) for root in roots]
+    device = roots[0].device or "cpu"
+    places = [place_for(root, device) for root in roots]
     size = roots[0].size
     if size:
         tracer, results = trace_map(roots)
         known = None
         if tracer.row:
-            key = tracer.row_key(results)
+            key = (device, tracer.row_key(results))
             known = _rows.get(key)
             if known is not None:
                 known.launch_row(size, [p[0] for p in tracer.places], [p.address for p in places], [v for v, _ in tracer.scalars])
         if known is None:
             form, bound = map_form(tracer, results, roots, places)
-            kernel = fused_kernel(form)
+            kernel = fused_kernel(form, device)
             kernel.launch(bound)
             if tracer.row:
                 _rows[key] = kernel
@@ -316,7 +312,8 @@ _rows: dict[object, FusedKernel] = {}  # kernels over one row, by what is traced
 
 
 def _run_reduction(group: _Group) -> None:
-    places = [place_for(root) for root in group.roots]
+    device = group.roots[0].device or "cpu"
+    places = [place_for(root, device) for root in group.roots]
     if group.roots[0].size:
         values = [node.args[0] for node in group.reductions]
         axes: tuple[int, ...] = group.reductions[0].attrs[1]  # type: ignore[assignment]
@@ -327,14 +324,14 @@ def _run_reduction(group: _Group) -> None:
 
             def make(count: int, dtype: str, made: list[Place] = made) -> Place:
                 itemsize = dtype_named(dtype).itemsize
-                made.append(Place(allocate(count * itemsize), 0, (itemsize,)))
+                made.append(Place(allocate(count * itemsize, device), 0, (itemsize,)))
                 return made[-1]
 
             found = part_form(values, axes, functions, make)
             if found is None:
                 break
             form, bound, parts, first = found
-            fused_kernel(form).launch(bound)
+            fused_kernel(form, device).launch(bound)
             shape = (parts, *group.roots[0].shape) if first else (*group.roots[0].shape, parts)
             values = []
             for place, (_, name) in zip(made, functions, strict=True):
@@ -343,7 +340,7 @@ def _run_reduction(group: _Group) -> None:
                 values.append(Node("source", (), (), shape, dtype, there))
             axes = (0,) if first else (len(shape) - 1,)
         form, bound = reduce_form(values, axes, functions, reduced, group.roots, places)
-        fused_kernel(form).launch(bound)
+        fused_kernel(form, device).launch(bound)
     for root, place in zip(group.roots, places, strict=True):
         _settle(root, place)
 
@@ -374,7 +371,7 @@ def _run_update(node: Node, later: Sequence[_Group]) -> None:
     if value.size:
         assign = Node("cast", (value,), (), value.shape, node.dtype)
         form, bound = map_form(*trace_map([assign]), [assign], [target])
-        fused_kernel(form).launch(bound)
+        fused_kernel(form, place.memory.device).launch(bound)
     _settle(node, place)
 
 

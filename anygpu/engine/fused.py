@@ -1,4 +1,4 @@
-"""Fused kernels on the CPU: found by their form, compiled when new, launched with what a `Bindings` gives."""
+"""Fused kernels: found by their form and device, compiled when new, launched with what a `Bindings` gives."""
 
 from __future__ import annotations
 
@@ -6,31 +6,38 @@ import ctypes
 import hashlib
 import math
 import pickle
-import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from anygpu.config import config
+from anygpu.dtypes import dtype_named
 from anygpu.engine.compile import Options, compile_ir, disk_cache, loaded_code, machine_fingerprint, pool, support_table, unpack
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint
+from anygpu.engine.fused_device import device_start
 from anygpu.engine.launch import RANGE_BLOCK, packer_of
-from anygpu.passes.fusion import REDUCE_BLOCK, Bindings, Form
-from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
+from anygpu.passes.fusion import REDUCE_BLOCK, Access, Bindings, Form
+from anygpu.runtime.cpu import give_workspace, take_workspace
+from anygpu.runtime.current import Recorder, current
+from anygpu.runtime.device import Device
+
+Triple = tuple[int, int, int]
+# What starts a kernel: a grid, the block's extent, addresses of arrays, and the numbers that follow them.
+Start = Callable[[Triple, int, Sequence[int], Sequence[object]], None]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class FusedKernel:
-    """A loaded form, and what packs the words of its launches."""
+    """A form that is loaded on a device."""
 
     form: Form
-    code: CpuKernel
-    packer: struct.Struct
-    support: int
+    device: str
+    start: Start
 
     def launch(self, bound: Bindings) -> None:
-        """Run it; returns when it is done."""
+        """Run it, on the CPU until it is done, elsewhere in the order of the device's default stream."""
         form, extents = self.form, bound.extents
         if form.schedule == "block":
             count = math.prod(extents[: form.kept])
@@ -44,35 +51,50 @@ class FusedKernel:
             grid = (-(-kept[-1] // RANGE_BLOCK), kept[-2] if count > 1 else 1, rest)
             block = RANGE_BLOCK
             tail = (*extents[form.kept :], *kept)
-        self._run(grid, block, (*bound.loads, *bound.outputs), (*bound.scalars, *bound.integers, *bound.strides, *tail))
+        numbers = (*bound.scalars, *bound.integers, *bound.strides, *tail)
+        if current.recorder is None:
+            self.start(grid, block, (*bound.loads, *bound.outputs), numbers)
+        else:
+            with self._span(current.recorder, extents):
+                self.start(grid, block, (*bound.loads, *bound.outputs), numbers)
 
     def launch_row(self, size: int, loads: Sequence[int], outputs: Sequence[int], scalars: Sequence[object]) -> None:
         """Run a map over one row of so many elements."""
-        self._run((-(-size // RANGE_BLOCK), 1, 1), RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
+        grid = (-(-size // RANGE_BLOCK), 1, 1)
+        if current.recorder is None:
+            self.start(grid, RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
+        else:
+            with self._span(current.recorder, (size,)):
+                self.start(grid, RANGE_BLOCK, (*loads, *outputs), (*scalars, size))
 
-    def _run(self, grid: tuple[int, int, int], block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:
-        workspace = take_workspace()
-        arrays: list[int] = []
-        for address in addresses:
-            arrays += (address, 1 << 30, 0)  # nothing is checked, so no extent is looked at
-        words = self.packer.pack(*grid, block, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *numbers)
-        self.code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
-        give_workspace(workspace)
+    def _span(self, recorder: Recorder, extents: Sequence[int]) -> AbstractContextManager[object]:
+        """A profile's note of a launch: each array counts as often as its elements differ, each step once for each element."""
+        form = self.form
+        kept = math.prod(extents[: form.kept])
+        work = math.prod(extents)
+        size = sum(_elements(access, extents) * dtype_named(access.dtype).itemsize for access in form.loads)
+        size += sum(_elements(access, extents[: form.kept]) * dtype_named(access.dtype).itemsize for _, access in form.outputs)
+        names = [str(step[1]) for step in form.steps if step[0] == "map"]
+        count = [n for n, step in enumerate(form.steps) if step[0] == "map"]
+        operations = sum(work if n < form.epilogue else kept for n in count) + work * len(form.reductions)
+        names += [f"{reduction.function}.reduce" for reduction in form.reductions]
+        stream = None if self.device == "cpu" else Device(self.device).default_stream
+        return recorder.span("kernel", ", ".join(names) or "copy", stream, size, operations)
 
 
-_kernels: dict[Form, FusedKernel] = {}
+_kernels: dict[tuple[Form, str], FusedKernel] = {}
 
 
-def fused_kernel(form: Form) -> FusedKernel:
-    """The kernel of a form."""
-    found = _kernels.get(form)
+def fused_kernel(form: Form, device: str) -> FusedKernel:
+    """The kernel of a form on a device, by the device's name."""
+    found = _kernels.get((form, device))
     if found is None:
-        found = _make(form)
+        found = _kernels[form, device] = FusedKernel(form, device, _cpu_start(form) if device == "cpu" else device_start(form, device))
     return found
 
 
 @exclusive
-def _make(form: Form) -> FusedKernel:
+def _cpu_start(form: Form) -> Start:
     options = _options(form)
     text = "\n".join(["fused", repr(form), compiler_fingerprint(), machine_fingerprint(), repr(options)])
     key = hashlib.sha256(text.encode()).hexdigest()
@@ -90,9 +112,23 @@ def _make(form: Form) -> FusedKernel:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
         for name in debug:
             print(f"# fused kernel: {name}\n{stages.get(name, '')}", file=sys.stderr)
-    made = FusedKernel(form, loaded_code(artifact), packer_of(artifact.parameters), ctypes.addressof(support_table()))
-    _kernels[form] = made
-    return made
+    code, packer, support = loaded_code(artifact), packer_of(artifact.parameters), ctypes.addressof(support_table())
+
+    def start(grid: Triple, block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:
+        workspace = take_workspace()
+        arrays: list[int] = []
+        for address in addresses:
+            arrays += (address, 1 << 30, 0)  # nothing is checked, so no extent is looked at
+        words = packer.pack(*grid, block, 1, 1, workspace.error_address, 0, 0, support, *arrays, *numbers)
+        code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
+        give_workspace(workspace)
+
+    return start
+
+
+def _elements(access: Access, extents: Sequence[int]) -> int:
+    """How many different elements an access visits."""
+    return math.prod(n for walk, n in zip(access.walk, extents, strict=False) if walk != "0")
 
 
 def _options(form: Form) -> Options:

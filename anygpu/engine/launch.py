@@ -430,7 +430,7 @@ class Launcher:
     def __call__(self, *args: object, **kwargs: object) -> None:
         native = self.native
         kernel = self.kernel
-        if self.stream is not None or (current.elsewhere and not current.is_cpu()):
+        if self.stream is not None or (current.elsewhere and (current.recorder is not None or not current.is_cpu())):
             return _elsewhere()(self, kernel._bind(args, kwargs))
         if native is not None and not kwargs:
             outcome = native.call(native.address, args)

@@ -29,16 +29,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from anygpu.dtypes import DType
+from anygpu.errors import WrongDeviceError
 
 Shape = tuple[int, ...]
 AxisMap = tuple[tuple[int, int, int], ...]  # for each operand axis: start, axis of the result (or -1), step
 
 
 class Memory(Protocol):
-    """Bytes that someone keeps alive; ``address`` is what kernels take."""
+    """Bytes on a device (by its name) that someone keeps alive; ``address`` is what kernels take."""
 
     @property
     def address(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,15 @@ class Place:
 
 
 class Node:
-    """A pure array value. ``place`` is where it lies once it has been computed; everything else is fixed. Compared by identity."""
+    """A pure array value. ``place`` is where it lies once it has been computed; everything else is fixed. Compared by identity.
 
-    __slots__ = ("__weakref__", "args", "attrs", "dtype", "op", "place", "shape")
+    ``device`` is where it is computed, by name: where its operands are. None for numbers and what is made of them alone, and for
+    constants of the host: they go where they are needed.
+
+    Raises `WrongDeviceError` for operands on different devices.
+    """
+
+    __slots__ = ("__weakref__", "args", "attrs", "device", "dtype", "op", "place", "shape")
 
     def __init__(
         self, op: str, args: tuple[Node, ...], attrs: tuple[Hashable, ...], shape: Shape, dtype: DType, place: Place | None = None
@@ -68,6 +78,17 @@ class Node:
         self.shape = shape
         self.dtype = dtype
         self.place = place
+        device = None
+        if place is not None:
+            device = place.memory.device
+        else:
+            for arg in args:
+                of = arg.device
+                if of is not device and of is not None and of != device:
+                    if device is not None:
+                        raise apart(device, of)
+                    device = of
+        self.device: str | None = device
 
     def __repr__(self) -> str:
         inside = ", ".join([*(repr(a) for a in self.attrs), *(f"{a.op}{list(a.shape)}" for a in self.args)])
@@ -76,6 +97,12 @@ class Node:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+
+def apart(first: str, second: str) -> WrongDeviceError:
+    """The error of an operation whose operands are on two devices."""
+    hint = f"x.to_device('{first}') copies x"
+    return WrongDeviceError(f"an operation takes arrays of one device, not of {first} and {second}\n  hint: {hint}")
 
 
 @functools.lru_cache(maxsize=4096)

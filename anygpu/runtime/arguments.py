@@ -13,6 +13,7 @@ import numpy as np
 
 from anygpu.errors import ArgumentError, CopyWarning
 from anygpu.runtime.base import Parameter
+from anygpu.runtime.device_array import DeviceArray, memory_of
 from anygpu.runtime.memory import Buffer
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def convert(
         raise ArgumentError(f"kernel '{kernel}' takes {count} ({shown}), not {len(values)}")
     found: list[object] = []
     after: list[Callable[[], None]] = []
-    for n, (parameter, value) in enumerate(zip(parameters, values, strict=True)):
+    for n, (parameter, given) in enumerate(zip(parameters, values, strict=True)):
+        value = _memory(given, stream)
         match parameter.code, value:
             case "P", Buffer():
                 found.append(value.argument_on(stream))
@@ -72,6 +74,18 @@ def convert(
             case _:
                 found.append(_scalar(parameter, value, _label(n, parameter)))
     return found, after
+
+
+def _memory(given: object, stream: Stream) -> object:
+    """The buffer of an array in a device's memory; other values as they are."""
+    value = memory_of(given)
+    if not isinstance(value, DeviceArray):
+        return value
+    if value is not given and value.device is stream.device:
+        stream.device.lend(stream)
+    if not value.contiguous:
+        raise ArgumentError("a source kernel takes an address, and this array does not lie in C order\n  hint: pass array.copy()")
+    return value.buffer
 
 
 class Unusual(Exception):

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from anygpu.config import config
 
 if TYPE_CHECKING:
     from anygpu.runtime.device import Device
+    from anygpu.runtime.stream import Stream
+
+Kind = Literal["kernel", "copy", "compile", "numpy"]
+
+
+class Recorder(Protocol):
+    """Who is told what is done, while a program is profiled."""
+
+    def span(
+        self, kind: Kind, name: str, stream: Stream | None = None, size: int = 0, operations: int = 0
+    ) -> AbstractContextManager[object]:
+        """The work inside: on the host, or queued on a stream; the bytes that it moves, and its operations."""
 
 
 class _Stack(threading.local):
@@ -23,13 +36,14 @@ class Current:
     """The devices that threads have entered, and the process's default by name.
 
     ``elsewhere`` is false until a device other than the CPU was made current, or an array in a device's memory was made, for the first
-    time: until then a launch looks no further.
+    time: until then a launch looks no further. ``recorder`` is who profiles, if anyone does.
     """
 
     def __init__(self) -> None:
         self.stack = _Stack()
         self.chosen: str | None = None
         self.elsewhere = bool(os.environ.get("ANYGPU_DEVICE", "").strip())
+        self.recorder: Recorder | None = None
 
     @property
     def default(self) -> str:

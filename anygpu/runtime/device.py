@@ -31,7 +31,7 @@ def _renew_lock() -> None:
 class Device:
     """A device of this machine. ``Device(name)`` is the same object for the same name; without a name, the current device.
 
-    ``with device:`` makes it current for the thread, `set_default_device` for the process.
+    ``with device:`` makes it current for the thread, `set_default_device` for the process. A device equals its name.
 
     Args:
         name: ``"cpu"``, ``"opencl:0"``, ``"cuda:0"``, ``"hip:0"``; a number that is left out is 0.
@@ -49,7 +49,7 @@ class Device:
         >>> import anygpu as ag
         >>> device = ag.Device("cpu")
         >>> device is ag.Device("cpu"), device == "cpu"
-        (True, False)
+        (True, True)
         >>> with device:
         ...     ag.Device().name
         'cpu'
@@ -61,6 +61,7 @@ class Device:
     capabilities: Capabilities
     pool: MemoryPool
     used: bool  # whether it ever had a stream, and so anything to wait for
+    visitors: list[Stream]  # streams that were given arrays, which are computed on the default stream
     streams: weakref.WeakSet[Stream]
     _default_stream: Stream | None
 
@@ -86,10 +87,17 @@ class Device:
         faults.check(device.driver)
         device.pool = MemoryPool(device)
         device.used = False
+        device.visitors = []
         device._default_stream = None
         device.streams = weakref.WeakSet()
         _devices[name] = device
         return device
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (self.name == other if isinstance(other, str) else NotImplemented)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __reduce__(self) -> tuple[type[Device], tuple[str]]:
         return (Device, (self.name,))
@@ -116,6 +124,26 @@ class Device:
                 if self._default_stream is None:
                     self._default_stream = Stream(self, "default stream")
         return self._default_stream
+
+    def lend(self, stream: Stream) -> None:
+        """Let a stream use arrays: it follows what the default stream computes, and that will follow it (`array_stream`)."""
+        if stream is self.default_stream:
+            return
+        if stream.capturing:
+            self.default_stream.synchronize()  # a capture cannot wait for work outside of it
+        else:
+            stream.wait(self.default_stream)
+        if stream not in self.visitors:
+            self.visitors.append(stream)
+
+    def array_stream(self) -> Stream:
+        """The stream on which arrays are computed, behind what other streams were given them for."""
+        stream = self.default_stream
+        while self.visitors:
+            visitor = self.visitors.pop()
+            if not (visitor.closed or visitor.capturing):
+                stream.wait(visitor)
+        return stream
 
     @property
     def ordinal(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,13 @@ class DeviceArray:
         np.float32(15.0)
     """
 
-    __slots__ = ("buffer", "dtype", "shape")
+    __slots__ = ("buffer", "dtype", "shape", "strides")
 
     def __init__(self, buffer: Buffer, dtype: DTypeLike, shape: tuple[int, ...]):
         self.buffer = buffer
         self.dtype = np.dtype(dtype)
         self.shape = shape
+        self.strides = _contiguous(shape, self.dtype.itemsize)
         if any(n < 0 for n in shape):
             raise ValueError(f"an array cannot have the shape {shape}")
         if self.nbytes > buffer.size:
@@ -72,16 +74,10 @@ class DeviceArray:
         """The bytes of all elements."""
         return self.size * self.dtype.itemsize
 
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Bytes from an element to the next along each axis."""
-        steps = [self.dtype.itemsize]
-        for extent in self.shape[:0:-1]:
-            steps.insert(0, steps[0] * extent)
-        return tuple(steps[: self.ndim]) if self.shape else ()
-
     def to_numpy(self, stream: Stream | None = None) -> np.ndarray:
         """A copy on the host, once the work that ``stream`` (by default the buffer's) has queued is done."""
+        if not self.contiguous:
+            raise ValueError("an array that does not lie in C order is copied to the host by its owner")
         return self.buffer.view(0, self.nbytes).to_numpy(self.dtype, self.shape, stream)
 
     @property
@@ -89,4 +85,51 @@ class DeviceArray:
         """What CuPy, Numba and PyTorch take a CUDA array by (version 3). ``AttributeError`` on other devices."""
         if self.device.driver.api != "cuda":
             raise AttributeError("__cuda_array_interface__")
-        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.buffer.address, False), "strides": None, "version": 3}
+        strides = None if self.contiguous else self.strides
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.buffer.address, False), "strides": strides, "version": 3}
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the elements lie in C order, without gaps."""
+        return self.strides == _contiguous(self.shape, self.dtype.itemsize) or self.size < 2
+
+
+def strided(buffer: Buffer, dtype: np.dtype[np.generic], shape: tuple[int, ...], strides: tuple[int, ...]) -> DeviceArray:
+    """An array whose first element is at the start of ``buffer`` and whose others are ``strides`` bytes apart, also before it: whoever
+    asks knows that they lie in the memory of which the buffer is a view."""
+    made: DeviceArray = object.__new__(DeviceArray)
+    made.buffer, made.dtype, made.shape, made.strides = buffer, dtype, shape, strides
+    return made
+
+
+def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    steps = [itemsize]
+    for extent in shape[:0:-1]:
+        steps.insert(0, steps[0] * extent)
+    return tuple(steps) if shape else ()
+
+
+def memory_of(value: object) -> object:
+    """What a launch takes for an argument: the memory of an array whose values may still be to be computed, other values as they are.
+
+    Arrays say what it is by ``__anygpu_array__``, a method that queues that work and gives a `DeviceArray` or a NumPy array.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    method = getattr(value, "__anygpu_array__", None)
+    if method is not None and not isinstance(value, type):
+        return method()
+    if isinstance(value, tuple):
+        items = [memory_of(item) for item in value]
+        if all(a is b for a, b in zip(items, value, strict=True)):
+            return value
+        return value._make(items) if hasattr(value, "_make") else tuple(items)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+        changed = {name: found for name, item in given.items() if (found := memory_of(item)) is not item}
+        return dataclasses.replace(value, **changed) if changed else value
+    return value
+
+
+_PLAIN = frozenset((int, float, bool, complex, np.ndarray, Buffer, DeviceArray))

@@ -10,6 +10,8 @@ import pytest
 import anygpu as ag
 from anygpu.arrays.elementwise import FUSED
 
+EVERY_DEVICE = True
+
 DTYPES = (
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "complex64",
     "complex128",

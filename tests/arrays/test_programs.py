@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 import anygpu as ag
 
+EVERY_DEVICE = True
+
 Program = list[tuple[str, tuple[object, ...]]]
 DTYPES = ("bool", "int8", "uint8", "int32", "int64", "uint32", "float32", "float64", "complex128")
 SHAPES = ((), (1,), (5,), (0,), (3, 4), (4, 3), (1, 6), (2, 3, 4), (40, 35), (3, 1, 2))

@@ -1,0 +1,93 @@
+"""Where arrays lie: memory of the host or of a device, and how bytes come and go between them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anygpu.ir.graph import Memory, Node, Place, Shape, contiguous
+from anygpu.runtime.current import current
+from anygpu.runtime.device import Device
+from anygpu.runtime.memory import Buffer
+
+
+class HostMemory:
+    """Bytes of the host that NumPy allocated."""
+
+    __slots__ = ("__weakref__", "address", "array")
+    device = "cpu"
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        self.address: int = array.__array_interface__["data"][0]
+
+
+class DeviceMemory:
+    """A buffer in a device's memory. Arrays work on their device's default stream."""
+
+    __slots__ = ("__weakref__", "address", "buffer", "device")
+
+    def __init__(self, buffer: Buffer):
+        self.buffer = buffer
+        self.address = buffer.address
+        self.device = buffer.device.name
+        current.elsewhere = True
+
+
+def allocate(size: int, device: str) -> Memory:
+    """Memory for ``size`` bytes on a device, not initialised."""
+    if device == "cpu":
+        return HostMemory(np.empty(max(size, 1), np.uint8))
+    return DeviceMemory(Device(device).allocate(-(-max(size, 1) // 4) * 4))
+
+
+def copy_of(memory: Memory) -> Memory:
+    """New memory with the same bytes."""
+    if isinstance(memory, HostMemory):
+        return HostMemory(memory.array.copy())
+    assert isinstance(memory, DeviceMemory)
+    device = memory.buffer.device
+    return DeviceMemory(device.to_device(memory.buffer, device.array_stream()))
+
+
+def place_for(node: Node, device: str) -> Place:
+    """New memory for a node's value, in C order."""
+    return Place(allocate(node.size * node.dtype.itemsize, device), 0, contiguous(node.shape, node.dtype.itemsize))
+
+
+def upload(array: np.ndarray, device: str) -> Memory:
+    """A host array's elements, in C order, in a device's memory."""
+    memory = allocate(array.nbytes, device)
+    assert isinstance(memory, DeviceMemory)
+    memory.buffer.copy_from(np.ascontiguousarray(array))
+    return memory
+
+
+def host_view(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """The NumPy array that shares what lies at a place of the host."""
+    memory = place.memory
+    assert isinstance(memory, HostMemory)
+    if 0 in shape:  # a view without elements may begin anywhere
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, memory.array, place.offset, place.strides)
+
+
+def download(place: Place, shape: Shape, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """A copy on the host of what lies in C order at a place of a device. Waits for the work on it."""
+    memory = place.memory
+    assert isinstance(memory, DeviceMemory)
+    found = np.empty(shape, dtype)
+    memory.buffer.device.array_stream()
+    if found.nbytes:
+        memory.buffer.view(place.offset, found.nbytes).copy_to(found)
+    return found
+
+
+def moved(node: Node, device: str) -> Node:
+    """A computed node's value in another device's memory. A strided one is on the host, or lies in C order."""
+    place = node.place
+    assert place is not None
+    dtype = node.dtype.numpy
+    host = host_view(place, node.shape, dtype) if isinstance(place.memory, HostMemory) else download(place, node.shape, dtype)
+    memory: Memory = HostMemory(host.reshape(-1)) if device == "cpu" else upload(host, device)
+    there = Place(memory, 0, contiguous(node.shape, node.dtype.itemsize))
+    return Node("source", (), (), node.shape, node.dtype, there)
