@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from types import ModuleType
 
@@ -45,6 +44,7 @@ NATIVE: dict[str, Callable[..., object]] = {
     **{name: _taking(getattr(manipulation, name)) for name in (
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
     "explain": explain.explain, "where": standard.where, "clip": standard.clip, "sort": standard.sort, "argsort": standard.argsort,
+    "select": standard.select,
     "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),
@@ -76,7 +76,7 @@ def lookup(name: str) -> object:
     if found is not None:
         return found
     if name in SUBMODULES:
-        return namespace.Namespace(importlib.import_module(f"numpy.{name}"), f"anygpu.{name}")
+        return namespace.Namespace(getattr(np, name), f"anygpu.{name}")
     theirs = getattr(np, name, None) if name in np.__all__ and name not in LEFT_OUT else None
     if theirs is None and name != "newaxis":
         raise AttributeError(f"module 'anygpu' has no attribute {name!r}")

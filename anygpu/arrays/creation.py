@@ -68,9 +68,22 @@ def asarray(
 
 
 def from_dlpack(x: object, /, *, device: str | Device | None = None, copy: bool | None = None) -> ndarray:
-    """An array that shares the memory of another library's array, which speaks DLPack."""
-    found = np.from_dlpack(x)  # type: ignore[arg-type]
-    return from_host(found.copy() if copy else found)
+    """An array that shares the memory of another library's array, which speaks DLPack; read-only if that array is.
+
+    Args:
+        x: The array.
+        device: Where the result is. Memory of another device is copied.
+        copy: True to copy always, False never.
+
+    Raises:
+        BufferError: The memory cannot be shared, or ``copy`` is False and there is no other way.
+    """
+    found = from_host(np.from_dlpack(x, device="cpu", copy=copy) if copy is not None else np.from_dlpack(x))  # type: ignore[arg-type]
+    if device is None or Device(device).name == "cpu":
+        return found
+    if copy is False:
+        raise BufferError(f"memory of the CPU cannot be shared with {Device(device).name}")
+    return found.to_device(device)
 
 
 def _plain(value: object) -> object:

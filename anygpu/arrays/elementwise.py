@@ -191,6 +191,8 @@ def assign(target: ndarray, value: Node) -> None:
     """Give a target's elements the values of a node, which is broadcast to its shape and converted to its dtype."""
     storage = target._storage
     base = storage.node
+    if base.place is not None and not base.place.memory.writeable:
+        raise ValueError("assignment destination is read-only")
     extra = len(value.shape) - len(target.shape)
     if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
         shape = value.shape[extra:]

@@ -87,3 +87,32 @@ def where(condition: object, x: object = NOTHING, y: object = NOTHING, /) -> obj
     if x is NOTHING or y is NOTHING:
         raise ValueError("either both or neither of x and y should be given")
     return elementwise.where(condition, x, y)
+
+
+def select(condlist: object, choicelist: object, default: object = 0) -> ndarray:
+    """Elements of the first of several choices whose condition holds, or a default where none does: `ag.select` outside kernels.
+
+    Args:
+        condlist: The conditions, a sequence of arrays of bools.
+        choicelist: The choices, one for each.
+        default: What is left.
+
+    Example:
+        >>> import anygpu as ag
+        >>> x = ag.arange(5)
+        >>> ag.select([x < 2, x > 3], [x, x * 10], -1)
+        array([ 0,  1, -1, -1, 40])
+    """
+    conditions, choices = list(condlist), list(choicelist)  # type: ignore[call-overload]
+    if len(conditions) != len(choices):
+        raise ValueError("list of cases must be same length as list of conditions")
+    if not conditions:
+        raise ValueError("select with an empty condition list is not possible")
+    for n, condition in enumerate(conditions):
+        if creation.asarray(condition).dtype != bool:
+            raise TypeError(f"invalid entry {n} in condlist: should be boolean ndarray")
+    dtype = np.result_type(*[c if type(c) in (int, float, complex) else creation.asarray(c).dtype for c in (*choices, default)])
+    found = creation.asarray(default, dtype)
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        found = elementwise.where(condition, creation.asarray(choice, dtype), found)
+    return found

@@ -44,6 +44,9 @@ class Memory(Protocol):
     @property
     def device(self) -> str: ...
 
+    @property
+    def writeable(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
