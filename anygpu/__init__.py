@@ -16,7 +16,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ml_dtypes import bfloat16
 from numpy import (
@@ -41,7 +42,6 @@ from anygpu.frontend.vocabulary import (
 
 if TYPE_CHECKING:
     from anygpu.engine.profile import Profile, profile
-    from anygpu.loading import load
     from anygpu.engine.loaded import LoadedKernel, LoadedModule
     from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
     from anygpu.runtime.arguments import LocalMemory
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from anygpu.runtime.program import LaunchConfig, ObjectCode, Program, launch
     from anygpu.runtime.stream import Event, Graph, Stream
     from anygpu.runtime.templates import ElementwiseKernel, RawKernel, ReductionKernel
+
+    load: Callable[..., Any]  # anygpu.loading builds on all below it, some of which import this module
 
 __version__ = "0.1.0"
 

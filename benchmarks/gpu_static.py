@@ -27,7 +27,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -39,16 +39,17 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 import anygpu as ag  # noqa: E402
-from anygpu.codegen.offline import assembly  # noqa: E402
+from anygpu.codegen.offline import assembly, recipe  # noqa: E402
 from anygpu.codegen.simt import emit_device  # noqa: E402
 from anygpu.engine.arguments import describe  # noqa: E402
-from anygpu.engine.compile import Options, lower, run_passes  # noqa: E402
-from anygpu.engine.device_variant import device_options  # noqa: E402
+from anygpu.engine.compile import Options  # noqa: E402
+from anygpu.engine.device_variant import certain_of, device_options, lower_now  # noqa: E402
 from anygpu.engine.launch import Launcher  # noqa: E402
 from anygpu.runtime import rtc  # noqa: E402
 from anygpu.runtime.base import Request, Unavailable  # noqa: E402
-from benchmarks import hip_prelude, machine_code, report  # noqa: E402
+from benchmarks import hip_prelude, machine_code, peers, report  # noqa: E402
 from benchmarks.machine_code import BasicBlock  # noqa: E402
+from benchmarks.peers import anygpu as anygpu_peer  # noqa: E402
 from benchmarks.suite import KERNELS  # noqa: E402
 
 
@@ -70,7 +71,7 @@ UNITS = {
     "matmul": Unit("product", "FFMA", "v_fma", 1),
     "reduction": Unit("element", "LDG", "global_load", 1),
     "histogram": Unit("element", "ATOMS", "ds_add", 1),
-    "spmv": Unit("stored element", "LDG", "global_load", 3),
+    "spmv": Unit("stored element", "FFMA", "v_fma", 1),
     "raymarch": Unit("step", "MUFU.RSQ", "v_sqrt_f32", 3),
     "montecarlo_pi": Unit("draw of two points", "FSETP", "v_cmp_", 2),
     "bitonic_sort": Unit("pass of five shuffles", "SHFL", "ds_bpermute", 5),
@@ -103,32 +104,37 @@ class Recorded:
         return lambda *args: self.launches.append((launcher, args))
 
 
-class Kit:
-    """What a suite's `anygpu` function is given."""
-
-    ag: ModuleType = ag
+class Kit(anygpu_peer.Kit):
+    """What a suite's `anygpu` function is given: the CPU device's kit, with kernels that are recorded."""
 
     def __init__(self, checks: bool):
-        self.checks = checks
+        super().__init__(peers.Options(threads=1, bounds_check=checks))
         self.recorded: list[Recorded] = []
 
-    def kernel(self, function: Callable[..., None]) -> Recorded:
-        self.recorded.append(Recorded(ag.kernel(bounds_check=self.checks)(function)))
+    def kernel(self, function: Callable[..., None]) -> Recorded:  # type: ignore[override]  # it stands in for one
+        self.recorded.append(Recorded(super().kernel(function)))
         return self.recorded[-1]
 
 
-def ours(suite: ModuleType, checks: bool, architecture: str) -> tuple[str, str]:
-    """The PTX or AMD assembly of the suite's kernel as a launch would compile it, and the entry's name."""
-    from anygpu.codegen.offline import recipe
+# What our kernels are compiled with: no bounds checks; checks of which nothing is certain; checks, with what the suite's own launch
+# makes certain, as that launch is compiled.
+FORMS = ("unchecked", "checked", "launched")
 
+
+def ours(suite: ModuleType, form: str, architecture: str) -> tuple[str, str]:
+    """The PTX or AMD assembly of the suite's kernel in one of ``FORMS``, and the entry's name."""
+    checks = form != "unchecked"
     kit = Kit(checks)
     suite.anygpu(suite.problem(True), kit).run()
     launcher, args = kit.recorded[0].launches[0]
     kernel = launcher.kernel
     described = [describe(value, name) for name, value in zip(kernel._names, args, strict=True)]
-    options = Options(bounds_check=checks, range_ndim=len(launcher.extent))
-    final = run_passes(lower(kernel.__wrapped__, tuple(d.type for d in described), options))
-    code = emit_device(final, recipe(architecture).target, device_options(final, launcher, True, checks))
+    given = lower_now(kernel, tuple(d.type for d in described), Options(bounds_check=checks, range_ndim=len(launcher.extent)))
+    assumed = device_options(given.final, launcher, True, checks)
+    if form == "launched":
+        parts = [part for one in described for part in one.parts] + list(launcher.extent)
+        assumed = replace(assumed, certain=certain_of(given, launcher, parts, True))
+    code = emit_device(given.final, recipe(architecture).target, assumed)
     return assembly(code, architecture), code.entry
 
 
@@ -197,8 +203,7 @@ def nvidia(name: str, architecture: str) -> dict[str, Measured]:
     code = rtc.compile_for(Request(suite.CUDA, "cuda", f"{name}.cu"), architecture)
     entry = re.findall(r'extern "C" __global__ void (\w+)', suite.CUDA)[0]
     theirs = measure_ptx(name, code.image.decode(), entry, architecture)
-    unchecked, checked = (measure_ptx(name, *ours(suite, checks, architecture), architecture) for checks in (False, True))
-    return {"theirs": theirs, "unchecked": unchecked, "checked": checked}
+    return {"theirs": theirs} | {form: measure_ptx(name, *ours(suite, form, architecture), architecture) for form in FORMS}
 
 
 def clang() -> list[str] | None:
@@ -221,8 +226,7 @@ def amd(name: str, architecture: str, compiler: list[str]) -> dict[str, Measured
         flags = ["-x", "hip", "--cuda-device-only", f"--offload-arch={architecture}", "-nogpuinc", "-nogpulib", "-O3", "-S", "-std=c++17"]
         _run(*compiler, *flags, "-o", str(result), str(source))
         theirs = measure_gcn(name, result.read_text(), entry)
-    unchecked, checked = (measure_gcn(name, *ours(suite, checks, architecture)) for checks in (False, True))
-    return {"theirs": theirs, "unchecked": unchecked, "checked": checked}
+    return {"theirs": theirs} | {form: measure_gcn(name, *ours(suite, form, architecture)) for form in FORMS}
 
 
 # ------------------------------------------------------------------------------------------------------------------------------ report
@@ -238,22 +242,22 @@ def ratios(found: dict[str, dict[str, Measured]], which: str, figure: str) -> li
 
 
 def show(console: Console, title: str, found: dict[str, dict[str, Measured]]) -> None:
-    table = Table(title=title, caption="instructions for a unit of work, then registers; ours without and with bounds checks, theirs")
+    caption = "instructions for a unit of work, and how many of theirs; registers; spilled bytes. Checked: nothing is certain of the launch"
+    table = Table(title=title, caption=caption)
     table.add_column("kernel")
-    for column in ("ours", "checked", "theirs", "ours / theirs", "checked / theirs", "ours", "checked", "theirs", "spilled bytes"):
+    for column in (*FORMS, "theirs", *(f"{form} / theirs" for form in FORMS), "registers", "spilled bytes"):
         table.add_column(column, justify="right")
     for name, kernel in found.items():
-        unchecked, checked, theirs = (kernel[which] for which in ("unchecked", "checked", "theirs"))
+        all_forms = [kernel[form] for form in (*FORMS, "theirs")]
         table.add_row(
-            name, *(f"{m.instructions:.2f}" for m in (unchecked, checked, theirs)),
-            *(f"{m.instructions / theirs.instructions:.2f}" for m in (unchecked, checked)),
-            *(str(m.registers) for m in (unchecked, checked, theirs)),
-            " ".join(str(m.spills) for m in (unchecked, checked, theirs)),
+            name, *(f"{m.instructions:.2f}" for m in all_forms),
+            *(f"{m.instructions / kernel['theirs'].instructions:.2f}" for m in all_forms[:-1]),
+            " ".join(str(m.registers) for m in all_forms), " ".join(str(m.spills) for m in all_forms),
         )  # fmt: skip
-    means = [f"{mean(ratios(found, which, 'instructions')):.3f}" for which in ("unchecked", "checked")]
-    used = [f"{mean(ratios(found, which, 'registers')):.3f}" for which in ("unchecked", "checked")]
+    means = [f"{mean(ratios(found, form, 'instructions')):.3f}" for form in FORMS]
+    used = " ".join(f"{mean(ratios(found, form, 'registers')):.2f}" for form in FORMS)
     table.add_section()
-    table.add_row("geometric mean", "", "", "", *means, *used, "", "")
+    table.add_row("geometric mean", "", "", "", "", *means, used, "")
     console.print(table)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 
 from anygpu.arrays import (
+    advanced,
     creation,
     elementwise,
     explain,
@@ -18,6 +20,7 @@ from anygpu.arrays import (
     manipulation,
     namespace,
     reductions,
+    scans,
     standard,
 )  # fmt: skip
 from anygpu.arrays.ndarray import ndarray, pending
@@ -40,9 +43,11 @@ NATIVE: dict[str, Callable[..., object]] = {
         "array", "asarray", "empty", "full", "zeros", "ones", "empty_like", "zeros_like", "ones_like", "full_like", "arange",
         "from_dlpack")},
     **{name.rstrip("_"): _taking(getattr(reductions, name)) for name in (
-        "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std")},
+        "sum_", "prod", "max_", "min_", "any_", "all_", "mean", "var", "std", "argmin", "argmax")},
     **{name: _taking(getattr(manipulation, name)) for name in (
         "transpose", "swapaxes", "matrix_transpose", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "diagonal", "reshape", "ravel")},
+    **{name: _taking(getattr(scans, name)) for name in ("cumsum", "cumprod", "cumulative_sum", "cumulative_prod")},
+    **{name: _taking(getattr(advanced, name)) for name in ("take", "take_along_axis", "put_along_axis")},
     "explain": explain.explain, "where": standard.where, "clip": standard.clip, "sort": standard.sort, "argsort": standard.argsort,
     "select": standard.select,
     "round": _taking(elementwise.round_),
@@ -65,7 +70,7 @@ SPECIAL: dict[str, object] = {
 
 # NumPy's submodules over arrays, and its names that are about something else than arrays of numbers.
 SUBMODULES = ("polynomial", "testing", "emath", "lib", "dtypes", "exceptions", "typing", "ctypeslib")
-LEFT_OUT = frozenset(("random", "test", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
+LEFT_OUT = frozenset(("test", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
 
 
 def lookup(name: str) -> object:
@@ -75,6 +80,8 @@ def lookup(name: str) -> object:
     found = NATIVE.get(name)
     if found is not None:
         return found
+    if name == "random":
+        return importlib.import_module("anygpu.arrays.random")  # its kernels are not made for those who draw nothing
     if name in SUBMODULES:
         return namespace.Namespace(getattr(np, name), f"anygpu.{name}")
     theirs = getattr(np, name, None) if name in np.__all__ and name not in LEFT_OUT else None

@@ -187,12 +187,17 @@ def store(target: ndarray, found: Node) -> None:
     assign(target, found)
 
 
+def check_writeable(base: Node) -> None:
+    """Raise as NumPy does for elements that lie in memory which must not be written to."""
+    if base.place is not None and not base.place.memory.writeable:
+        raise ValueError("assignment destination is read-only")
+
+
 def assign(target: ndarray, value: Node) -> None:
     """Give a target's elements the values of a node, which is broadcast to its shape and converted to its dtype."""
     storage = target._storage
     base = storage.node
-    if base.place is not None and not base.place.memory.writeable:
-        raise ValueError("assignment destination is read-only")
+    check_writeable(base)
     extra = len(value.shape) - len(target.shape)
     if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
         shape = value.shape[extra:]
@@ -201,7 +206,7 @@ def assign(target: ndarray, value: Node) -> None:
         if not broadcasts_to(value.shape, target.shape):
             raise ValueError(f"could not broadcast input array from shape {shape_text(value.shape)} into shape {shape_text(target.shape)}")
         value = Node("view", (value,), broadcast(value.shape, target.shape), target.shape, value.dtype)
-    if target._strides is None and base.place is None and value.device in (None, base.device):
+    if target._strides is None and value.device in (None, base.device) and not _in_memory(base):
         same = value.dtype is base.dtype
         storage.node = value if same else Node("cast", (value,), (), target.shape, base.dtype)
         storage.node.device = base.device
@@ -210,6 +215,23 @@ def assign(target: ndarray, value: Node) -> None:
         storage.node = Node("update", (base, value), (target._offset, strides), base.shape, base.dtype)
     if storage.node.place is None:
         pending.add(storage)
+
+
+def _in_memory(node: Node) -> bool:
+    """Whether a value is, or is about to be, in memory that others may share."""
+    while node.place is None and node.op in ("update", "scatter"):
+        node = node.args[0]
+    return node.place is not None
+
+
+def scalar_for(value: bool | int | float | complex, x: ndarray) -> Node:
+    """A Python number as an element of an array; raises as NumPy's assignment does."""
+    dtype = x._storage.node.dtype
+    if isinstance(value, complex) and not dtype.is_complex:
+        raise TypeError(f"{'int' if dtype.is_integer else 'float'}() argument must be a string or a real number, not 'complex'")
+    converted = np.empty((), dtype.numpy)
+    converted[...] = value
+    return constant(converted)
 
 
 def copy(x: ndarray) -> ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -35,6 +36,9 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
             pending.flush()  # what was recorded before reads the elements as they are
         found = _run(function, tuple(map(lower, args)), given)
         return out if isinstance(out, ndarray) else lift(found, device, arrays_among((args, kwargs)))
+    ours = _on_devices().get(function)
+    if ours is not None:
+        return ours(*args, **kwargs)
     warn(f"{_name(function)} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     if isinstance(out, ndarray):
         given.pop("out")
@@ -47,6 +51,13 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
         elementwise.assign(target, elementwise.constant(elements))
         return None
     return lift(_run(function, tuple(map(lower, args)), given), device)
+
+
+@functools.cache
+def _on_devices() -> dict[object, Callable[..., object]]:
+    from anygpu.arrays.composed import ON_DEVICES  # compiles kernels, which arrays on the CPU do not need
+
+    return ON_DEVICES
 
 
 def _run(function: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]) -> object:
@@ -145,6 +156,10 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
     name = elementwise.fused_name(function)
     if method == "__call__" and name is not None and not kwargs.keys() - {"out"}:
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
+    if method == "accumulate" and isinstance(inputs[0], ndarray):
+        return scans.accumulate(function, *inputs, **kwargs)  # type: ignore[arg-type]
+    if method == "at" and not kwargs and advanced.at(function, *inputs):
+        return None
     outs = kwargs.get("out")
     if outs is not None and not isinstance(outs, tuple):
         outs = (outs,)
@@ -156,6 +171,9 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
         if isinstance(outs, tuple) and any(o is not None for o in outs):
             return outs[0] if len(outs) == 1 else outs
         return lift(found, device)
+    ours = _on_devices().get(function) if method == "__call__" else None
+    if ours is not None and not kwargs.keys() - {"out"}:
+        return ours(*inputs, **({"out": outs[0]} if isinstance(outs, tuple) else {}))
     warn(f"np.{function.__name__} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     given = {k: lower(v) for k, v in kwargs.items() if k != "out"}
     if method == "at":
@@ -181,4 +199,4 @@ def function(named: object, args: tuple[object, ...], kwargs: dict[str, object])
     return call(named, args, kwargs)  # type: ignore[arg-type]
 
 
-from anygpu.arrays import elementwise  # noqa: E402 (at the end, since each builds on the other)
+from anygpu.arrays import advanced, elementwise, scans  # noqa: E402 (at the end, since each builds on the other)

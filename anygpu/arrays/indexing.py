@@ -7,8 +7,8 @@ import operator
 import numpy as np
 
 from anygpu.arrays import elementwise
-from anygpu.arrays.ndarray import from_host, ndarray, pending, strides_of, view_of
-from anygpu.ir.graph import Node
+from anygpu.arrays.ndarray import from_host, ndarray, numpy_of, pending, strides_of, view_of
+from anygpu.ir.graph import Node, broadcasts_to, identity
 
 
 def get(x: ndarray, key: object) -> ndarray:
@@ -17,6 +17,9 @@ def get(x: ndarray, key: object) -> ndarray:
     if view is not None:
         # an element is a value, as NumPy's scalars are, unless "..." asks for a view
         return elementwise.copy(view) if _is_element(view, key) else view
+    to = advanced.chosen(x, key if type(key) is tuple else (key,))
+    if to is not None:
+        return advanced.gather(to.view._node(), to.axes, to.indices, to.shape)
     found = x.__array__()[_on_host(key)]  # type: ignore[call-overload]
     return from_host(found).to_device(x.device)
 
@@ -27,10 +30,17 @@ def put(x: ndarray, key: object, value: object) -> None:
     if view is not None:
         given = elementwise.operand(value)
         if not isinstance(given, Node):
-            given = scalar_for(given, x)
+            given = elementwise.scalar_for(given, x)
         elif given.shape and _is_element(view, key) and not (given.size == 1 and x.dtype.kind == "b"):
             raise ValueError("setting an array element with a sequence.")
         elementwise.assign(view, given)
+        return
+    if _put_masked(x, key, value):
+        return
+    to = advanced.chosen(x, key if type(key) is tuple else (key,))
+    if to is not None:
+        given = elementwise.operand(value)
+        advanced.scatter(to, given if isinstance(given, Node) else elementwise.scalar_for(given, x))
         return
     pending.flush()  # what was recorded before reads the elements as they are
     on_cpu = x.device.name == "cpu"
@@ -40,19 +50,44 @@ def put(x: ndarray, key: object, value: object) -> None:
         elementwise.assign(x, elementwise.constant(elements))
 
 
+def _put_masked(x: ndarray, key: object, value: object) -> bool:
+    """``x[mask] = value``, where every element gets the same, or every row: no index is needed, and nothing is copied."""
+    if type(key) is tuple and len(key) == 1:
+        (key,) = key
+    if isinstance(key, np.ndarray) and key.dtype == bool:
+        mask = elementwise.constant(key)
+    elif isinstance(key, ndarray) and key.dtype == bool:
+        mask = key._node()
+    else:
+        return False
+    count = len(mask.shape)
+    if not count or mask.shape != x.shape[:count]:
+        return False
+    given = elementwise.operand(value)
+    node = given if isinstance(given, Node) else elementwise.scalar_for(given, x)
+    rows = x.shape[count:]
+    if len(node.shape) == len(rows) + 1 and node.shape[0] == 1:
+        node = Node("view", (node,), ((0, -1, 0), *identity(node.shape[1:])), node.shape[1:], node.dtype)
+    if not broadcasts_to(node.shape, rows):
+        if not rows and len(node.shape) == 1 and (count := int(numpy_of(mask).sum())) != node.size:
+            what = f"cannot assign {node.size} input values to the {count} output values where the mask is true"
+            raise ValueError(f"NumPy boolean array indexing assignment {what}")
+        if not rows and len(node.shape) > 1:
+            what = f"requires a 0 or 1-dimensional input, input has {len(node.shape)} dimensions"
+            raise TypeError(f"NumPy boolean array indexing assignment {what}")
+        return False
+    old = x._node()
+    dtype = old.dtype
+    if node.dtype is not dtype:
+        node = Node("cast", (node,), (), node.shape, dtype)
+    shown = Node("view", (mask,), identity(mask.shape), x.shape, mask.dtype)
+    elementwise.assign(x, Node("map", (shown, node, old), ("where", ("bool", dtype.name, dtype.name)), x.shape, dtype))
+    return True
+
+
 def _is_element(view: ndarray, key: object) -> bool:
     """Whether a key chooses one element rather than an array without axes."""
     return not view.shape and not (key is Ellipsis or (type(key) is tuple and any(item is Ellipsis for item in key)))
-
-
-def scalar_for(value: bool | int | float | complex, x: ndarray) -> Node:
-    """A Python number as an element of an array; raises as NumPy's assignment does."""
-    dtype = x._storage.node.dtype
-    if isinstance(value, complex) and not dtype.is_complex:
-        raise TypeError(f"{'int' if dtype.is_integer else 'float'}() argument must be a string or a real number, not 'complex'")
-    converted = np.empty((), dtype.numpy)
-    converted[...] = value
-    return elementwise.constant(converted)
 
 
 def assign_to(x: ndarray, value: object) -> ndarray:
@@ -126,3 +161,6 @@ def _on_host(key: object) -> object:
     if isinstance(key, list):
         return [_on_host(item) for item in key]
     return key
+
+
+from anygpu.arrays import advanced  # noqa: E402 (at the end, since it builds on this)

@@ -461,19 +461,19 @@ class ndarray:
 
     def argmax(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the greatest element along an axis (in C order, if none is given)."""
-        return host.array(np.argmax, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmax(self, axis, out, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, out: ndarray | None = None, *, keepdims: bool = False) -> ndarray:
         """The index of the least element along an axis (in C order, if none is given)."""
-        return host.array(np.argmin, (self,), {"axis": axis, "out": out, "keepdims": keepdims})
+        return reductions.argmin(self, axis, out, keepdims=keepdims)
 
     def cumsum(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running sum along an axis."""
-        return host.array(np.cumsum, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumsum(self, axis, dtype, out)
 
     def cumprod(self, axis: int | None = None, dtype: object = None, out: ndarray | None = None) -> ndarray:
         """The running product along an axis."""
-        return host.array(np.cumprod, (self,), {"axis": axis, "dtype": dtype, "out": out})
+        return scans.cumprod(self, axis, dtype, out)
 
     def argsort(self, axis: int | None = -1, kind: str | None = None, order: object = None, *, stable: bool | None = None) -> ndarray:
         """The indices that sort the elements along an axis."""
@@ -501,7 +501,7 @@ class ndarray:
 
     def take(self, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
         """The elements at indices along an axis."""
-        return host.array(np.take, (self, indices), {"axis": axis, "out": out, "mode": mode})
+        return advanced.take(self, indices, axis, out, mode)
 
     def repeat(self, repeats: object, axis: int | None = None) -> ndarray:
         """Each element several times along an axis."""
@@ -555,6 +555,11 @@ class ndarray:
     def flags(self) -> object:
         """How the elements lie in memory (NumPy's flags, to be read)."""
         return self.__array__().flags
+
+    @property
+    def ctypes(self) -> object:
+        """What `ctypes` functions take the memory as (NumPy's object)."""
+        return self.__array__().ctypes
 
     @property
     def data(self) -> memoryview:
@@ -806,6 +811,6 @@ def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import elementwise, host, indexing, manipulation, reductions, standard  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions, scans, standard  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from anygpu.arrays import elementwise, host
 from anygpu.arrays.manipulation import axes_of
 from anygpu.arrays.ndarray import ndarray, wrap
 from anygpu.dtypes import DType, bool_, float32, int64, uint64
-from anygpu.ir.graph import Node
+from anygpu.ir.graph import Node, Shape
 
 
 class _Nothing:
@@ -41,9 +42,7 @@ def reduce(
     if initial is not NOTHING and initial is not None:
         node = elementwise.map_nodes(function, (node, elementwise.operand(np.asarray(initial, dtype.numpy)[()])))
     if keepdims and axes:
-        kept = [a for a in range(x.ndim) if a not in axes]
-        shape = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
-        node = Node("view", (node,), tuple((0, a, 1) for a in kept), shape, dtype)
+        node = kept(node, axes, x.shape)
     return elementwise.finish(wrap(node), out)
 
 
@@ -142,3 +141,53 @@ def std(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=NOT
     """The standard deviation over axes, of which ``ddof`` degrees of freedom are gone."""
     found = var(x, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
     return elementwise.finish(elementwise.call("sqrt", found), out)
+
+
+def argmax(x, axis=None, out=None, *, keepdims=False) -> ndarray:  # type: ignore[no-untyped-def]
+    """The index of the greatest element along an axis, of the first of several: NaN counts as the greatest."""
+    return _where("argmax", x, axis, out, keepdims)
+
+
+def argmin(x, axis=None, out=None, *, keepdims=False) -> ndarray:  # type: ignore[no-untyped-def]
+    """The index of the least element along an axis, of the first of several: NaN counts as the least."""
+    return _where("argmin", x, axis, out, keepdims)
+
+
+def _where(function: str, x: ndarray, axis: object, out: object, keepdims: bool) -> ndarray:
+    node = x._node()
+    if node.dtype.is_complex:
+        return host.array(getattr(np, function), (x,), _given(axis=axis, out=out, keepdims=keepdims))
+    if axis is None or (not node.shape and axis in (0, -1)):
+        axes = tuple(range(x.ndim))
+    else:
+        axes = axes_of(integer_axis(axis), x.ndim)
+    if any(node.shape[a] == 0 for a in axes):
+        raise ValueError(f"attempt to get {function} of an empty sequence")
+    shape = tuple([n for a, n in enumerate(node.shape) if a not in axes])
+    if axes:
+        node = Node("reduce", (node,), (function, axes), shape, int64)
+    else:
+        node = Node("view", (Node("scalar", (), (0,), (), int64),), (), (), int64)
+    if keepdims and axes:
+        node = kept(node, axes, x.shape)
+    if isinstance(out, ndarray):
+        if not np.can_cast(out.dtype, np.int64, "safe"):
+            raise TypeError(f"Cannot cast array data from {out.dtype!r} to dtype('int64') according to the rule 'safe'")
+        if out.shape != node.shape:
+            raise ValueError(f"output array does not match result of np.{function}.")
+        elementwise.assign(out, node)
+        return out
+    return elementwise.finish(wrap(node), out)
+
+
+def integer_axis(axis: object) -> int:
+    """An axis that must be one integer."""
+    if isinstance(axis, bool):
+        raise TypeError("an integer is required for the axis")
+    return operator.index(axis)  # type: ignore[arg-type]
+
+
+def kept(node: Node, axes: tuple[int, ...], shape: Shape) -> Node:
+    """A reduced node with the axes of ``shape`` that it lost, each of one element."""
+    found = tuple([1 if a in axes else n for a, n in enumerate(shape)])
+    return Node("view", (node,), tuple((0, a, 1) for a in range(len(shape)) if a not in axes), found, node.dtype)

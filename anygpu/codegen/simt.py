@@ -13,6 +13,7 @@ from anygpu.codegen.device import DeviceCode, DeviceOptions, Target, Word
 from anygpu.codegen.llvm import scalar_type
 from anygpu.codegen.simt_barriers import uniform_barriers
 from anygpu.codegen.simt_memory import MemoryAccess
+from anygpu.codegen.simt_pointers import Pointers
 from anygpu.codegen.simt_reports import print_function
 from anygpu.codegen.simt_values import Values, to_bits
 from anygpu.codegen.simt_warp import LANES, WarpOperations, diverged_statements
@@ -75,6 +76,7 @@ class Simt:
         self.target = values.target
         self.memory = MemoryAccess(values)
         self.diverged = diverged_statements(kernel)
+        self.pointers = Pointers(values, self.memory, found, self._written_out)
         self.warp = WarpOperations(values, self.diverged)
         self.regions: dict[str, _Region] = {}
         self.votes = ""
@@ -213,6 +215,10 @@ class Simt:
         if not trips:
             return
         sign = "s" if stmt.var.dtype.kind == "i" else "u"
+        steps = []
+        if self._written_out(stmt) and self.target.narrow:
+            self.values.write(stmt.var, start)
+            steps = self.pointers.enter(stmt)
         counter = w.alloca("i32")
         head, end = w.fresh("turn"), w.fresh("done")
         w.do(f"store i32 0, {counter}")
@@ -223,7 +229,8 @@ class Simt:
         self.values.write(stmt.var, distance if start == "0" else w.emit(f"add n{sign}w {t} {start}, {distance}"))
         self.body(stmt.body)
         if not w.terminated:
-            advice = w.module.unrolled("full") if self.target.unrolls and trips * _weight(stmt.body) <= UNROLLED else ""
+            self.pointers.turn(steps)
+            advice = w.module.unrolled("full") if self._written_out(stmt) else ""
             following = w.emit(f"add nuw i32 {turn}, 1")
             w.do(f"store i32 {following}, {counter}")
             again, last = w.fresh("again"), w.emit(f"icmp ult i32 {following}, {trips}")
@@ -231,6 +238,12 @@ class Simt:
             w.block(again)
             w.branch(head, advice)
         w.block(end)
+        self.pointers.leave(steps)
+
+    def _written_out(self, stmt: For) -> int | None:
+        """How many turns a loop makes that is written out; None for any other."""
+        trips = self._trips(stmt) if self.target.unrolls else None
+        return trips if trips is not None and trips * _weight(stmt.body) <= UNROLLED else None
 
     def _trips(self, stmt: For) -> int | None:
         """How many turns a loop makes, if that is known: the start may be any of several that make no difference."""
@@ -238,7 +251,7 @@ class Simt:
         if state is None or self.found is None or not isinstance(stmt.step, Const) or not int(stmt.step.value):
             return None
         (low, high), (stop, most), step = (*(interval(e, state, self.found.facts) for e in (stmt.start, stmt.stop)), int(stmt.step.value))
-        few, many = len(range(high if step > 0 else low, stop, step)), len(range(low if step > 0 else high, stop, step))
+        few, many = turns(high if step > 0 else low, stop, step), turns(low if step > 0 else high, stop, step)
         dtype = stmt.var.dtype
         fits = dtype.minimum <= low + many * min(step, 0) and high + many * max(step, 0) <= dtype.maximum
         return many if stop == most and few == many and fits and many < 1 << 16 else None
@@ -385,6 +398,11 @@ def _refuse(kernel: Kernel, loc: Location, message: str, hint: str) -> CompileEr
 UNROLLED = 512  # operations of a loop that is written out
 
 
+def turns(start: int, stop: int, step: int) -> int:
+    """How many numbers ``range(start, stop, step)`` has, which may be more than ``len`` can say."""
+    return max(0, -((start - stop) // step))
+
+
 def _weight(body: Body) -> int:
     """About how many operations a body makes; those of a loop with constant bounds as often as it turns."""
     total = 0
@@ -392,12 +410,12 @@ def _weight(body: Body) -> int:
         inner = sum(map(_weight, children(stmt)))
         match stmt:
             case For(start=Const(value=start), stop=Const(value=stop), step=Const(value=step)) if step:
-                inner *= len(range(int(start), int(stop), int(step)))
+                inner *= turns(int(start), int(stop), int(step))
         total += 1 + inner + sum(isinstance(e, Op) for o in operands(stmt) for e in subexpressions(o))
     return total
 
 
-def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:
+def prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:
     """The kernel as it is emitted: without what launches make certain, barriers where all work-items pass, checks hoisted or proven,
     integers narrowed. And what is known of its integers, where that is of use."""
     kernel = assume(kernel, options.certain)
@@ -415,7 +433,7 @@ def _prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Ke
         kernel = share_counters(kernel, facts)
     if options.small:
         if options.bounds_check:
-            kernel = hoist_checks(kernel, {}, {}, facts, True)
+            kernel = hoist_checks(kernel, {}, {}, facts, True, trust=target.narrow)
         shapes = dict.fromkeys(_variables(kernel), VARYING) if target.narrow else {}
         kernel = narrow(kernel, shapes, _EVERYTHING_VARIES if target.narrow else {}, analyse(kernel, facts), any_step=True)
         return kernel, analyse(kernel, facts) if target.narrow else None
@@ -432,7 +450,7 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
 
     Raises ``CompileError`` for what the target cannot do.
     """
-    kernel, found = _prepare(kernel, target, options)
+    kernel, found = prepare(kernel, target, options)
     warps = exchanges(kernel)
     scalar = options.on_cpu and not warps and _cheaper_in_scalars(kernel)
     if scalar:
@@ -482,4 +500,4 @@ def _mentions_half(kernel: Kernel) -> bool:
     return any(e.dtype.name == "float16" for e in exprs)
 
 
-__all__ = ["Simt", "emit_device"]
+__all__ = ["Simt", "emit_device", "prepare"]

@@ -36,6 +36,7 @@ class MemoryAccess:
         self.values = values
         self.w = values.w
         self.places: dict[str, Place] = {}
+        self.pointers: dict[int, str] = {}  # of accesses in loops, by identity: where on the stack their pointer lies
         self.shared_bytes = 0
         self.launch_shared_bytes = 0
         for array in values.kernel.params:
@@ -141,16 +142,24 @@ class MemoryAccess:
     def _near(self, place: Place, index: list[str], part: Field, wide: bool) -> str:
         """The same for an array that spans under 2**31 bytes: distances have 32 bits if the indices have, and count elements if those are
         packed."""
-        w, array = self.w, place.array
+        w = self.w
         pointer = self._base(place)
         kind = pointer.rpartition(" ")[0]
+        low = [at if wide or at.lstrip("-").isdigit() else w.emit(f"trunc i64 {at} to i32") for at in index]
+        distance, packed = self.distance(place, low, part, wide, "nuw nsw" if place.array.layout == "C" else "nsw")
+        found = w.emit(f"getelementptr {memory_type(part.dtype) if packed else 'i8'}, {pointer}, i64 {distance}")
+        if part.offset:
+            found = w.emit(f"getelementptr i8, {kind} {found}, i64 {part.offset}")
+        return f"{kind} {found}"
+
+    def distance(self, place: Place, index: list[str], part: Field, wide: bool = False, exact: str = "nsw") -> tuple[str, bool]:
+        """How far from the first element an index leads, or from one to the next if it is their difference: an i64, and whether it counts
+        elements rather than bytes. ``exact`` are LLVM's flags: strides may be negative."""
+        w, array, values = self.w, place.array, self.values
         packed = array.layout == "C" and array.itemsize == part.dtype.itemsize
-        values = self.values
         extent, stride = (values.extent, values.word) if wide else (values.low_extent, values.low_word)
-        exact = "nuw nsw" if array.layout == "C" else "nsw"  # strides may be negative
         total, t = "", "i64" if wide else "i32"
-        for axis, at in enumerate(index):
-            step = at if wide or at.lstrip("-").isdigit() else w.emit(f"trunc i64 {at} to i32")
+        for axis, step in enumerate(index):
             if array.layout == "C":  # the last element of a row is followed by the next row's first
                 row = w.emit(f"mul {exact} {t} {total}, {extent(array.name, axis)}") if total else ""
             else:
@@ -159,11 +168,7 @@ class MemoryAccess:
             total = w.emit(f"add {exact} {t} {row}, {step}") if row else step
         if array.layout == "C" and not packed:
             total = w.emit(f"mul {exact} {t} {total}, {array.itemsize}")
-        distance = total if wide or total.lstrip("-").isdigit() else w.emit(f"sext i32 {total} to i64")
-        found = w.emit(f"getelementptr {memory_type(part.dtype) if packed else 'i8'}, {pointer}, i64 {distance}")
-        if part.offset:
-            found = w.emit(f"getelementptr i8, {kind} {found}, i64 {part.offset}")
-        return f"{kind} {found}"
+        return total if wide or total.lstrip("-").isdigit() else w.emit(f"sext i32 {total} to i64"), packed
 
     # ------------------------------------------------------------------------------------------------------------------ statements
 
@@ -172,6 +177,9 @@ class MemoryAccess:
         values, w = self.values, self.w
         place = self.places[stmt.array]
         part = place.array.fields[stmt.field]
+        if id(stmt) in self.pointers:
+            kind = values.target.pointer("global")
+            return act(f"{kind} {w.emit(f'load {kind}, {self.pointers[id(stmt)]}')}", part)
         narrow = [(values.evaluate(i), i.dtype) for i in map(_plain, stmt.index)]
         index = [text if dtype.bits == 64 else w.emit(f"sext i32 {text} to i64") for text, dtype in narrow]
         far = any(dtype.bits == 64 and not isinstance(i, Const) for i, (_, dtype) in zip(stmt.index, narrow, strict=True))

@@ -168,10 +168,11 @@ def launch_options(given: Lowered, launcher: Launcher, parts: Sequence[object], 
     """The same for a device that is here, and what the launch's grid and shapes make certain."""
 
     assumed = device_options(given.final, launcher, small, given.options.bounds_check)
-    return replace(assumed, certain=_certain(given, launcher, parts, small), on_cpu=device.capabilities.on_cpu)
+    return replace(assumed, certain=certain_of(given, launcher, parts, small), on_cpu=device.capabilities.on_cpu)
 
 
-def _certain(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool) -> Certain:
+def certain_of(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool) -> Certain:
+    """What a launch's grid and shapes make certain; nothing after ``MOST_CERTAIN`` different answers."""
     from anygpu.ir.kernel import Array
     from anygpu.passes.assume import certain
     from anygpu.passes.intervals import Facts

@@ -8,13 +8,15 @@ operands are ready at the same time share a kernel, as do reductions of arrays o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from anygpu.dtypes import dtype_named
 from anygpu.engine.fused import FusedKernel, fused_kernel
 from anygpu.engine.places import allocate, copy_of, moved, place_for
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
-from anygpu.passes.fusion import map_form, part_form, reduce_form, trace_map
+from anygpu.passes.fusion import Reducing, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
+from anygpu.passes.scans import accumulated, scan_form, scan_parts
 from anygpu.runtime.current import current
 
 CHEAP = frozenset((
@@ -67,7 +69,7 @@ def _evaluate(pending: Sequence[Node], order: Sequence[Node]) -> None:
         return
     groups = _schedule(order, pending)
     for n, group in enumerate(groups):
-        if group.roots[0].op == "update":
+        if group.roots[0].op in _IN_PLACE:
             _run_update(group.roots[0], groups[n + 1 :])
         else:
             _run(group)
@@ -81,12 +83,12 @@ def explain(roots: Sequence[Node]) -> str:
     lines = []
     for n, group in enumerate(groups, 1):
         inside, read = _fused_into(group, stored)
-        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "call") else node.op for node in inside]
+        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "scan", "call") else node.op for node in inside]
         results = ", ".join(f"{root.dtype}{list(root.shape)}" for root in group.roots)
         kind = f"reduction over {group.reductions[0].attrs[1]}" if group.reductions else group.roots[0].op
         taken = sum(node.size * node.dtype.itemsize for node in read)
         given = sum(root.size * root.dtype.itemsize for root in group.roots)
-        work = sum(node.args[0].size if node.op == "reduce" else node.size for node in inside if node.op in ("map", "reduce"))
+        work = sum(node.args[0].size if node.op == "reduce" else node.size for node in inside if node.op in ("map", "reduce", "scan"))
         lines.append(f"kernel {n}: {kind} -> {results}")
         lines.append(f"  fused: {' '.join(operations)}")
         lines.append(f"  {len(read)} array{'s' * (len(read) != 1)} read, {taken:,} bytes; {given:,} bytes written; {work:,} operations")
@@ -118,6 +120,7 @@ def _fused_into(group: _Group, stored: set[int]) -> tuple[list[Node], list[Node]
     return inside, read
 
 
+_IN_PLACE = ("update", "scatter")  # what writes into its first operand's memory
 _ONE_KERNEL = frozenset(("map", "cast", "scalar", "view", "iota"))  # what one kernel computes, whatever there is of it
 
 
@@ -146,11 +149,11 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
         level = 0
         operands = _reads(node, stored, hosts)
         for read, same in operands:
-            ours = read.op in ("map", "cast", "view", "iota") and id(read) not in finished
+            ours = read.op in ("map", "cast", "view", "iota", "gather") and id(read) not in finished
             joins = same and ours and not reductions and node.op in ("map", "cast")
             level = max(level, levels[id(read)] + (not joins))
         levels[id(node)] = level
-        alone = node.op in ("update", "call", "reshape")
+        alone = node.op in ("scan", "update", "scatter", "call", "reshape")
         key: object = id(node) if alone else (level, node.shape, _domain(reductions))
         among = groups.setdefault(key, [])
         if not among or len(among[-1].roots) >= MOST_OUTPUTS:
@@ -158,7 +161,7 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
             found.append(among[-1])
         among[-1].roots.append(node)
         among[-1].reductions += reductions
-    found.sort(key=lambda group: (group.level, group.roots[0].op == "update"))
+    found.sort(key=lambda group: (group.level, group.roots[0].op in _IN_PLACE))
     return found
 
 
@@ -172,10 +175,15 @@ def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, l
     costly: dict[int, bool] = {}
     for node in order:
         costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args) or (node.op == "map" and node.attrs[0] not in CHEAP)
-        if node.op in ("reduce", "update", "call", "reshape"):
+        if node.op == "gather" and costly.get(id(node.args[0]), False):
+            stored.add(id(node.args[0]))  # which may be computed again and again otherwise
+            costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args[1:])
+        if node.op in ("reduce", "scan", "update", "scatter", "call", "reshape"):
             stored.add(id(node))
             costly[id(node)] = False
-        if node.op in ("update", "call", "reshape"):
+        if node.op == "scan" and costly.get(id(node.args[0]), False):
+            stored.add(id(node.args[0]))  # an axis that is scanned in parts is read twice
+        if node.op in ("update", "scatter", "call", "reshape"):
             stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar" and not _writes_through(node, arg))
     targets: dict[int, set[int]] = {}
     for node in reversed(order):
@@ -189,14 +197,15 @@ def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, l
 
 
 def _writes_through(node: Node, value: Node) -> bool:
-    """Whether an update may store a value while it is computed: if it reads of the memory only the very elements that it writes."""
-    if node.op != "update" or node.args[1] is not value:
-        return False
+    """Whether an update may store a value while it is computed: if it reads of the memory only the very elements that it writes. A scatter
+    reads none of it."""
     base = node.args[0]
-    if base.place is None or value.op not in ("map", "cast"):
+    if node.op not in _IN_PLACE or value is base or base.place is None:
+        return False
+    if value.op not in ("map", "cast") and node.op == "update":
         return False
     target = _target(node, base.place)
-    stack, seen = [(value, True)], set()
+    stack, seen = [(value, node.op == "update")], set()
     while stack:
         at, same = stack.pop()
         if (id(at), same) in seen:
@@ -205,7 +214,7 @@ def _writes_through(node: Node, value: Node) -> bool:
         if at.place is not None:
             if at.place.memory is target.memory and not (same and at.place == target):
                 return False
-        elif at.op in ("view", "iota"):
+        elif at.op in ("view", "iota", "gather"):
             stack += [(arg, False) for arg in at.args]
         elif at.op in ("map", "cast"):
             stack += [(arg, same and arg.shape == at.shape) for arg in at.args]
@@ -274,6 +283,8 @@ def _run(group: _Group) -> None:
             _run_reshape(first)
         case "call":
             _settle(first, LIBRARY[str(first.attrs[0])](first))
+        case "scan":
+            _run_scan(first)
         case _ if group.reductions:
             _run_reduction(group)
         case _:
@@ -315,34 +326,43 @@ def _run_reduction(group: _Group) -> None:
     device = group.roots[0].device or "cpu"
     places = [place_for(root, device) for root in group.roots]
     if group.roots[0].size:
-        values = [node.args[0] for node in group.reductions]
+        reducing = [Reducing(str(node.attrs[0]), node.args[0], node.dtype.name) for node in group.reductions]
         axes: tuple[int, ...] = group.reductions[0].attrs[1]  # type: ignore[assignment]
-        functions = [(str(node.attrs[0]), node.dtype.name) for node in group.reductions]
-        reduced = {id(node): n for n, node in enumerate(group.reductions)}
-        while True:
-            made: list[Place] = []
-
-            def make(count: int, dtype: str, made: list[Place] = made) -> Place:
-                itemsize = dtype_named(dtype).itemsize
-                made.append(Place(allocate(count * itemsize, device), 0, (itemsize,)))
-                return made[-1]
-
-            found = part_form(values, axes, functions, make)
-            if found is None:
-                break
-            form, bound, parts, first = found
+        while (found := part_form(reducing, axes, partial(_room, device))) is not None:
+            form, bound, reducing, axes = found
             fused_kernel(form, device).launch(bound)
-            shape = (parts, *group.roots[0].shape) if first else (*group.roots[0].shape, parts)
-            values = []
-            for place, (_, name) in zip(made, functions, strict=True):
-                dtype = dtype_named(name)
-                there = Place(place.memory, 0, contiguous(shape, dtype.itemsize))
-                values.append(Node("source", (), (), shape, dtype, there))
-            axes = (0,) if first else (len(shape) - 1,)
-        form, bound = reduce_form(values, axes, functions, reduced, group.roots, places)
+        form, bound = reduce_form(reducing, axes, group.reductions, group.roots, places)
         fused_kernel(form, device).launch(bound)
     for root, place in zip(group.roots, places, strict=True):
         _settle(root, place)
+
+
+def _room(device: str, count: int, dtype: str) -> Place:
+    """New memory of a device for so many elements."""
+    itemsize = dtype_named(dtype).itemsize
+    return Place(allocate(count * itemsize, device), 0, (itemsize,))
+
+
+def _run_scan(node: Node) -> None:
+    device = node.device or "cpu"
+    function, axis = node.attrs
+    place = place_for(node, device)
+    if node.size:
+        _scan(Reducing(str(function), node.args[0], accumulated(node.dtype.name)), axis, node, place, device)  # type: ignore[arg-type]
+    _settle(node, place)
+
+
+def _scan(reducing: Reducing, axis: int, node: Node, place: Place, device: str) -> None:
+    """Scan along an axis into a place."""
+    before = None
+    found = scan_parts(reducing, axis, partial(_room, device))
+    if found is not None:
+        form, bound, parts, along = found
+        fused_kernel(form, device).launch(bound)
+        before = place_for(parts, device)
+        _scan(replace(reducing, value=parts), along, parts, before, device)
+    form, bound = scan_form(reducing, axis, node, place, before)
+    fused_kernel(form, device).launch(bound)
 
 
 def _run_reshape(node: Node) -> None:
@@ -363,23 +383,34 @@ def in_order(node: Node) -> Node:
 
 
 def _run_update(node: Node, later: Sequence[_Group]) -> None:
-    base, value = node.args
+    base, value, *indices = node.args
     assert base.place is not None
     place = base.place
-    _set_aside(place.memory, value, later)
+    _set_aside(place.memory, (value, *indices), later)
     target = _target(node, place)
-    if value.size:
+    if value.size and node.op == "scatter":
+        _run_scatter(node, target)
+    elif value.size:
         assign = Node("cast", (value,), (), value.shape, node.dtype)
         form, bound = map_form(*trace_map([assign]), [assign], [target])
         fused_kernel(form, place.memory.device).launch(bound)
     _settle(node, place)
 
 
-def _set_aside(memory: Memory, value: Node, later: Sequence[_Group]) -> None:
+def _run_scatter(node: Node, target: Place) -> None:
+    _, value, *indices = node.args
+    _, _, shape, axes, combine = node.attrs
+    given = (value, indices, target, shape, axes, combine)
+    form, bound = scatter_form(*given, ordered=False)  # type: ignore[arg-type]
+    if combine or not is_uniform(form, form.outputs[0][0]):  # equal elements may go to one place in any order
+        form, bound = scatter_form(*given, ordered=True)  # type: ignore[arg-type]
+    fused_kernel(form, target.memory.device).launch(bound)
+
+
+def _set_aside(memory: Memory, values: Sequence[Node], later: Sequence[_Group]) -> None:
     """Before memory is written in place: give what is yet to read it as it was a copy of it as it is."""
     readers = [n for n in _computed_below([r for group in later for r in group.roots]) if n.place is not None and n.place.memory is memory]
-    if value.place is not None and value.place.memory is memory:
-        readers.append(value)
+    readers += [value for value in values if value.place is not None and value.place.memory is memory]
     if not readers:
         return
     copy = copy_of(memory)

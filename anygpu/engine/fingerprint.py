@@ -176,7 +176,8 @@ class _Walk:
                 update(repr(plain).encode())
             case types.FunctionType():
                 update(f"{plain.__module__}.{plain.__qualname__}".encode())  # an alias may name another one tomorrow
-                if not _is_fixed(plain.__module__) and self.first(plain):
+                named = _is_fixed(plain.__module__) and "<" not in plain.__qualname__  # lambdas and closures share their names
+                if not named and self.first(plain):
                     self.function(plain)
                     self.ask(plain)
             case types.MethodType():

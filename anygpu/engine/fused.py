@@ -39,9 +39,11 @@ class FusedKernel:
     def launch(self, bound: Bindings) -> None:
         """Run it, on the CPU until it is done, elsewhere in the order of the device's default stream."""
         form, extents = self.form, bound.extents
-        if form.schedule == "block":
+        if not form.ranged:
             count = math.prod(extents[: form.kept])
             grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
+            if form.schedule == "rows":  # a warp for each part
+                grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
             block = REDUCE_BLOCK
             tail = (*extents[form.kept :], *extents[: form.kept])
         else:
@@ -73,11 +75,12 @@ class FusedKernel:
         kept = math.prod(extents[: form.kept])
         work = math.prod(extents)
         size = sum(_elements(access, extents) * dtype_named(access.dtype).itemsize for access in form.loads)
-        size += sum(_elements(access, extents[: form.kept]) * dtype_named(access.dtype).itemsize for _, access in form.outputs)
+        size += sum(_elements(access, extents) * dtype_named(access.dtype).itemsize for _, access in form.outputs)
+        kind = "accumulate" if form.schedule in ("rows", "columns") else "reduce"
         names = [str(step[1]) for step in form.steps if step[0] == "map"]
         count = [n for n, step in enumerate(form.steps) if step[0] == "map"]
         operations = sum(work if n < form.epilogue else kept for n in count) + work * len(form.reductions)
-        names += [f"{reduction.function}.reduce" for reduction in form.reductions]
+        names += [f"{reduction.function}.{kind}" for reduction in form.reductions]
         stream = None if self.device == "cpu" else Device(self.device).default_stream
         return recorder.span("kernel", ", ".join(names) or "copy", stream, size, operations)
 
@@ -132,7 +135,7 @@ def _elements(access: Access, extents: Sequence[int]) -> int:
 
 
 def _options(form: Form) -> Options:
-    if form.schedule == "block":
+    if not form.ranged:
         return Options(False, False, 0, "aligned", 32, form.small, (REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 

@@ -63,9 +63,8 @@ def _artifact(form: Form, device: Device) -> DeviceArtifact:
     from anygpu.codegen.device import DeviceOptions
 
     target = architecture(device)
-    blocked = form.schedule == "block"
     block = (REDUCE_BLOCK, 1, 1)
-    assumed = DeviceOptions(form.small, False, block, ranged=not blocked, on_cpu=device.capabilities.on_cpu)
+    assumed = DeviceOptions(form.small, False, block, ranged=form.ranged, on_cpu=device.capabilities.on_cpu)
     text = "\n".join(["fused", repr(form), compiler_fingerprint(), target, repr(assumed)])
     key = hashlib.sha256(text.encode()).hexdigest()
     data = disk_cache().get(key)

@@ -12,10 +12,16 @@ iota     ()                                       0, 1, 2, ... along the last ax
 map      (function, dtypes)                       a NumPy ufunc by name on operands converted to ``dtypes``, broadcast to the shape
 cast     ()                                       conversion by value
 view     ((start, axis, step), ...)               element ``start + step*index[axis]`` along each operand axis; axis -1: ``start`` alone
+gather   ((start, axis, step), ...)               as view; axis -2: the index along this operand axis is the value of index operand
+                                                  number ``start`` (0: the one after the array), counted from the end if negative
 reshape  ()                                       the same elements in C order
 reduce   (function, axes)                         a ufunc's ``reduce`` over the axes, which disappear; also "argmin" and "argmax"
+scan     (function, axis)                         a ufunc's ``accumulate`` along an axis
 update   (offset, strides)                        the first operand, with the second (broadcast to no other shape than its own) at the
                                                   elements ``offset + sum(index * stride)`` of its C order
+scatter  (offset, strides, shape, axes, function) as update, of those elements that ``axes`` choose as in gather from the array of
+                                                  ``shape`` that offset and strides show. Operands: the array, values, indices. In C order,
+                                                  combined with what is there by the function, if it is not ""
 call     (function, parameters)                   a routine of a library, on whole arrays
 ======== ======================================== ==================================================================================
 """
@@ -33,6 +39,7 @@ from anygpu.errors import WrongDeviceError
 
 Shape = tuple[int, ...]
 AxisMap = tuple[tuple[int, int, int], ...]  # for each operand axis: start, axis of the result (or -1), step
+COMPUTED = -2  # the axis of an index that is itself a value
 
 
 class Memory(Protocol):

@@ -12,38 +12,69 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anygpu.ir.graph import AxisMap, Node, Place, Shape, broadcast, compose, contiguous, identity
+from anygpu.dtypes import dtype_named
+from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
+from anygpu.passes.tracing import Step, Tracer, Walked
 
-Step = tuple[object, ...]
-Schedule = Literal["map", "serial", "block"]
+Schedule = Literal["map", "serial", "block", "ordered", "columns", "rows"]
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An array that a kernel reads or writes: its dtype by name and how its memory is walked."""
+    """An array that a kernel reads or writes: its dtype by name and how its memory is walked. The values of the steps ``computed`` are
+    indices along further axes, each of a stride of the launch."""
 
     dtype: str
     walk: Walk
+    computed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """The value of a step, combined over the reduced axes by a function, in a dtype."""
+    """The value of a step, combined over the reduced axes by a function, in a dtype.
+
+    "argmin" and "argmax" look for a value of the dtype ``value`` and give where it is: its position in C order of the reduced axes, or
+    what the step ``position`` says (-1: no step).
+    """
 
     function: str
     step: int
     dtype: str
+    value: str = ""
+    position: int = -1
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The dtypes of what a part of the reduced axes comes to."""
+        return (self.value, self.dtype) if self.value else (self.dtype,)
+
+
+@dataclass(frozen=True, slots=True)
+class Reducing:
+    """An array to be reduced by a function, in a dtype. ``position`` says where the candidates of "argmin" and "argmax" are, if they are
+    the best of parts."""
+
+    function: str
+    value: Node
+    dtype: str
+    position: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """The structure of a fused kernel. ``steps`` compute values from earlier ones:
 
-    ("load", n), ("scalar", n), ("index", axis, n: its start and step are the integers 2n and 2n + 1), ("map", function, operands, dtypes,
-    dtype), ("cast", operand, dtype), ("reduced", n). ``kept`` axes come first, then those that are reduced, if any;
+    ("load", n), ("scalar", n), ("index", axis, n: its start and step are the integers n and n + 1), ("map", function, operands, dtypes,
+    dtype), ("cast", operand, dtype), ("reduced", n), ("affine", operand, n: start and step are the integers n and n + 1), ("wrap", operand,
+    n: an index, made to lie within an extent, the integer n). ``kept`` axes come first, then those that are reduced, if any;
     ``outputs`` say which steps are stored and how; steps from ``epilogue`` on follow the reduction.
+
+    Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block"); "ordered" is one work-item that stores
+    every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any.
+    "columns" and "rows" are scans along the last axis, by a work-item or a warp for each part of it; what comes before a part is the last
+    of the loads.
     """
 
     ndim: int
@@ -58,6 +89,12 @@ class Form:
     schedule: Schedule = "map"
     part: int = 0  # how much of the reduced axes a kernel takes that reduces them in parts; 0: all
     small: bool = True
+    combine: str = ""
+
+    @property
+    def ranged(self) -> bool:
+        """Whether it is launched over a range; else over a grid of blocks of `REDUCE_BLOCK`."""
+        return self.schedule not in ("block", "rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,102 +108,6 @@ class Bindings:
     scalars: tuple[object, ...]
     integers: tuple[int, ...]
     parts: int = 1
-
-
-class Tracer:
-    """Follows nodes down to memory and numbers, over one domain."""
-
-    def __init__(self, domain: Shape):
-        self.domain = domain
-        self.steps: list[Step] = []
-        self.places: list[tuple[int, Shape, str, int]] = []  # address, strides along the domain in bytes, dtype, itemsize
-        self.scalars: list[tuple[object, str]] = []
-        self.integers: list[int] = []
-        self.indexed: set[int] = set()  # the axes whose index is a value
-        self.reduced: dict[int, int] = {}  # reductions of this kernel, by node
-        self.row = True  # whether every access walks the whole domain as one row, or stays where it is
-        self._known: dict[object, int] = {}
-        self._identity = identity(domain)
-
-    def value(self, node: Node, seen: AxisMap | None = None) -> int:
-        """The step that computes an element of ``node``, seen through a view in the domain's shape (None: it has that shape)."""
-        if seen is not None and seen == self._identity:
-            seen = None
-        key = (id(node), seen)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = self._trace(node, seen)
-        return known
-
-    def forget(self) -> None:
-        """Share no step with what was traced before: it belongs to another part of the kernel."""
-        self._known.clear()
-
-    def row_key(self, results: Sequence[int]) -> object:
-        """What a kernel over one row is found again by, without working out its form."""
-        kinds = tuple([p[2] for p in self.places])
-        return tuple(self.steps), kinds, tuple([d for _, d in self.scalars]), tuple(results), math.prod(self.domain) < 1 << 28
-
-    def _trace(self, node: Node, seen: AxisMap | None) -> int:
-        if node.place is not None:
-            return self._load(node.place, node, seen)
-        match node.op:
-            case "map":
-                function, dtypes = node.attrs
-                operands = tuple([self._operand(arg, node, seen) for arg in node.args])
-                return self._step(("map", function, operands, dtypes, node.dtype.name))
-            case "cast":
-                return self._step(("cast", self.value(node.args[0], seen), node.dtype.name))
-            case "scalar":
-                self.scalars.append((node.attrs[0], node.dtype.name))
-                return self._step(("scalar", len(self.scalars) - 1))
-            case "view":
-                attrs: AxisMap = node.attrs  # type: ignore[assignment]
-                return self.value(node.args[0], attrs if seen is None else compose(seen, attrs))
-            case "iota":
-                start, axis, step = (seen or identity(node.shape))[-1]
-                if axis < 0:
-                    self.scalars.append((start, node.dtype.name))
-                    return self._step(("scalar", len(self.scalars) - 1))
-                self.indexed.add(axis)
-                self.row = False
-                self.integers += (start, step)
-                return self._step(("index", axis, len(self.integers) // 2 - 1))
-            case "reduce" if id(node) in self.reduced:
-                return self._step(("reduced", self.reduced[id(node)]))
-        raise AssertionError(f"{node!r} must be computed before what reads it")
-
-    def _operand(self, arg: Node, node: Node, seen: AxisMap | None) -> int:
-        if arg.shape == node.shape:
-            return self.value(arg, seen)
-        shown = broadcast(arg.shape, node.shape)
-        return self.value(arg, shown if seen is None else compose(seen, shown))
-
-    def _load(self, place: Place, node: Node, seen: AxisMap | None) -> int:
-        address, strides = place.address, place.strides
-        if seen is not None:
-            along = [0] * len(self.domain)
-            for (start, axis, step), stride in zip(seen, strides, strict=True):
-                address += start * stride
-                if axis >= 0:
-                    along[axis] += step * stride
-            strides = tuple(along)
-        key = (address, strides, node.dtype)
-        known = self._known.get(key)
-        if known is None:
-            itemsize = node.dtype.itemsize
-            if strides != contiguous(self.domain, itemsize):
-                self.row = False
-            self.places.append((address, strides, node.dtype.name, itemsize))
-            known = self._known[key] = self._step(("load", len(self.places) - 1))
-        return known
-
-    def _step(self, step: Step) -> int:
-        known = self._known.get(step)
-        if known is None:
-            self.steps.append(step)
-            known = self._known[step] = len(self.steps) - 1
-        return known
 
 
 def trace_map(roots: Sequence[Node]) -> tuple[Tracer, list[int]]:
@@ -184,32 +125,32 @@ def map_form(tracer: Tracer, results: Sequence[int], roots: Sequence[Node], plac
 # the parts.
 BLOCK_PART, SERIAL_PART = 8192, 256
 REDUCE_BLOCK = 256  # work-items that reduce together
+ARGUMENT = ("argmin", "argmax")  # reductions that say where a value is
 
 
 def reduce_form(
-    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], reduced: dict[int, int], roots: Sequence[Node],
-    places: Sequence[Place],
-) -> tuple[Form, Bindings]:  # fmt: skip
-    """The kernel that reduces arrays of one shape over the same axes, each by a function in a dtype, and computes ``roots`` from that.
+    reducing: Sequence[Reducing], axes: tuple[int, ...], reduced: Sequence[Node], roots: Sequence[Node], places: Sequence[Place]
+) -> tuple[Form, Bindings]:
+    """The kernel that reduces arrays of one shape over the same axes and computes ``roots`` from that.
 
-    ``reduced`` says by id which nodes the results stand for.
+    ``reduced`` are the nodes that the results stand for.
     """
-    tracer, kept, found = _reductions(values, axes, functions)
+    tracer, kept, found, where = traced_reductions(reducing, axes)
     epilogue = len(tracer.steps)
     tracer.forget()
-    tracer.reduced = reduced
+    tracer.reduced = {id(node): n for node, n in zip(reduced, where, strict=True)}
     shown = identity(roots[0].shape)
     results = [tracer.value(root, shown if len(axes) else None) for root in roots]
     return _close(tracer, kept, found, epilogue, results, roots, places)
 
 
 def part_form(
-    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]], make: Callable[[int, str], Place]
-) -> tuple[Form, Bindings, int, bool] | None:  # fmt: skip
-    """The kernel that reduces parts of the axes, where they are long: its bindings, the number of parts, and whether that is the first
-    axis of the results, or the last. ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
-    tracer, kept, found = _reductions(values, axes, functions)
-    count = math.prod(tracer.domain[:kept])
+    reducing: Sequence[Reducing], axes: tuple[int, ...], make: Callable[[int, str], Place]
+) -> tuple[Form, Bindings, list[Reducing], tuple[int, ...]] | None:
+    """The kernel that reduces parts of the axes, where they are long: its bindings, and what is to be reduced then, over which axes.
+    ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
+    tracer, kept, found, where = traced_reductions(reducing, axes)
+    domain = tracer.domain[:kept]
     form, bound = _close(tracer, kept, found, len(tracer.steps), (), (), ())
     inner = bound.extents[form.kept :]
     length = math.prod(inner)
@@ -219,32 +160,83 @@ def part_form(
         part, parts = SERIAL_PART, -(-inner[0] // SERIAL_PART)
     else:
         return None
-    places = [make(count * parts, dtype) for _, dtype in functions]
-    bound = replace(bound, outputs=tuple([p.address for p in places]), parts=parts)
-    return replace(form, part=part), bound, parts, form.schedule == "serial"
+    first = form.schedule == "serial"
+    shape = (parts, *domain) if first else (*domain, parts)
+    made = [[_part_node(shape, dtype, make) for dtype in reduction.parts] for reduction in found]
+    bound = replace(bound, outputs=tuple([node.place.address for nodes in made for node in nodes if node.place]), parts=parts)
+    rest = [Reducing(r.function, made[n][0], r.dtype, *made[n][1:]) for r, n in zip(reducing, where, strict=True)]
+    return replace(form, part=part), bound, rest, (0,) if first else (len(shape) - 1,)
 
 
-def _reductions(
-    values: Sequence[Node], axes: tuple[int, ...], functions: Sequence[tuple[str, str]]
-) -> tuple[Tracer, int, tuple[Reduction, ...]]:
-    source = values[0].shape
+def _part_node(shape: Shape, dtype: str, make: Callable[[int, str], Place]) -> Node:
+    place = make(math.prod(shape), dtype)
+    known = dtype_named(dtype)
+    return Node("source", (), (), shape, known, Place(place.memory, place.offset, contiguous(shape, known.itemsize)))
+
+
+def traced_reductions(reducing: Sequence[Reducing], axes: tuple[int, ...]) -> tuple[Tracer, int, tuple[Reduction, ...], list[int]]:
+    """The traced operands of reductions, the number of kept axes, the reductions that differ, and which of them each is."""
+    source = reducing[0].value.shape
     kept = [axis for axis in range(len(source)) if axis not in axes]
     order = (*kept, *axes)
     tracer = Tracer(tuple(source[axis] for axis in order))
     seen = tuple((0, order.index(axis), 1) for axis in range(len(source)))
-    found = tuple(Reduction(name, tracer.value(value, seen), dtype) for value, (name, dtype) in zip(values, functions, strict=True))
-    return tracer, len(kept), found
+    found: dict[Reduction, int] = {}
+    where = []
+    for each in reducing:
+        value = each.value.dtype.name if each.function in ARGUMENT else ""
+        position = -1 if each.position is None else tracer.value(each.position, seen)
+        reduction = Reduction(each.function, tracer.value(each.value, seen), each.dtype, value, position)
+        where.append(found.setdefault(reduction, len(found)))
+    return tracer, len(kept), tuple(found), where
+
+
+def scatter_form(
+    value: Node, indices: Sequence[Node], target: Place, shape: Shape, axes: AxisMap, combine: str, ordered: bool
+) -> tuple[Form, Bindings]:
+    """The kernel that stores an array in the elements of a target of ``shape`` that ``axes`` choose as a gather's attributes do.
+
+    ``ordered``: one after the other in C order, so that of those that go to one element the last one stays.
+    """
+    tracer = Tracer(value.shape)
+    step = tracer.value(value)
+    address, strides, computed = tracer.walk(target, tracer.chosen(axes, indices, shape, None), shape)
+    output = (address, strides, value.dtype.name, value.dtype.itemsize, computed)
+    form, bound = formed(tracer, 0 if ordered else len(tracer.domain), (), len(tracer.steps), [step], [output])
+    return (replace(form, schedule="ordered", combine=combine) if ordered else form), bound
+
+
+def is_uniform(form: Form, step: int) -> bool:
+    """Whether a step has one value for the whole domain."""
+    match form.steps[step]:
+        case ("scalar", _):
+            return True
+        case ("load", int(n)):
+            return not form.loads[n].computed and all(walk == "0" for walk in form.loads[n].walk)
+        case ("cast", int(operand), _):
+            return is_uniform(form, operand)
+        case ("map", _, tuple(operands), _, _):
+            return all(is_uniform(form, n) for n in operands)
+    return False
 
 
 def _close(
     tracer: Tracer, kept: int, reductions: tuple[Reduction, ...], epilogue: int, results: Sequence[int], roots: Sequence[Node],
     places: Sequence[Place],
 ) -> tuple[Form, Bindings]:  # fmt: skip
-    domain = tracer.domain
-    padding = (0,) * (len(domain) - kept)
-    outputs = [
-        (place.address, place.strides + padding, root.dtype.name, root.dtype.itemsize) for root, place in zip(roots, places, strict=True)
+    padding = (0,) * (len(tracer.domain) - kept)
+    outputs: list[Walked] = [
+        (place.address, place.strides + padding, root.dtype.name, root.dtype.itemsize, ())
+        for root, place in zip(roots, places, strict=True)
     ]
+    return formed(tracer, kept, reductions, epilogue, results, outputs)
+
+
+def formed(
+    tracer: Tracer, kept: int, reductions: tuple[Reduction, ...], epilogue: int, results: Sequence[int], outputs: Sequence[Walked]
+) -> tuple[Form, Bindings]:
+    """The form of traced steps, of which ``results`` are stored by the accesses ``outputs``."""
+    domain = tracer.domain
     accesses = [*tracer.places, *outputs]
     steps: Sequence[Step] = tracer.steps
     if len(domain) == kept and not tracer.indexed and all(_is_whole(a, domain) for a in accesses):
@@ -257,9 +249,11 @@ def _close(
             steps = [("index", moved[s[1]], s[2]) if s[0] == "index" else s for s in steps]  # type: ignore[index]
     strides: list[int] = []
     forms: list[Access] = []
-    for (_, _, dtype, itemsize), walk in zip(accesses, walks, strict=True):
+    reach = 0
+    for (_, _, dtype, itemsize, computed), walk in zip(accesses, walks, strict=True):
         form = []
         for axis, stride in enumerate(walk):
+            reach = max(reach, abs(stride) * extents[axis])
             if stride == 0:
                 form.append("0")
             elif stride == itemsize and axis in (len(walk) - 1, kept - 1):
@@ -267,10 +261,12 @@ def _close(
             else:
                 form.append("s")
                 strides.append(stride // itemsize)
-        forms.append(Access(dtype, tuple(form)))
+        for _, stride, extent in computed:
+            reach = max(reach, abs(stride) * extent)
+            strides.append(stride // itemsize)
+        forms.append(Access(dtype, tuple(form), tuple([step for step, _, _ in computed])))
     count = len(tracer.places)
-    reach = max([abs(s) * n for walk in walks for s, n in zip(walk, extents, strict=True)], default=0)
-    small = reach < 1 << 31 and max(extents, default=0) < 1 << 31
+    small = reach < 1 << 31 and max(extents, default=0) < 1 << 31 and tracer.small
     schedule = "map" if not reductions else _schedule(extents, kept, forms[:count])
     form_of = Form(
         len(extents), kept, tuple(steps), tuple(forms[:count]), tuple([d for _, d in tracer.scalars]), reductions, epilogue,
@@ -283,15 +279,13 @@ def _close(
     return form_of, bound
 
 
-def _is_whole(access: tuple[int, Shape, str, int], domain: Shape) -> bool:
+def _is_whole(access: Walked, domain: Shape) -> bool:
     """Whether an access walks the domain as one row of elements, or stays where it is."""
     strides = access[1]
     return not any(strides) or strides == contiguous(domain, access[3])
 
 
-def _merge(
-    domain: Shape, strides: Sequence[Shape], kept: int, indexed: set[int]
-) -> tuple[Shape, list[Shape], int, dict[int, int] | None]:
+def _merge(domain: Shape, strides: Sequence[Shape], kept: int, indexed: set[int]) -> tuple[Shape, list[Shape], int, dict[int, int] | None]:
     """The domain with axes of one element dropped and neighbours merged that every access walks as one. Kept and reduced axes do not
     mix. Also gives where axes have gone, for those whose index is used."""
     extents: list[int] = []

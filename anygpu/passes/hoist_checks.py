@@ -2,7 +2,8 @@
 
 In ``for i in range(a, b): ... x[i + 1] ...`` every access is in bounds if ``a + 1 >= 0`` and ``b + 1 <= len(x)``. Where the test fails,
 the checked loop reports the right access, so nothing is lost but the code of a second loop. Only innermost loops are copied, and only
-for tests that are the same in all lanes (or any, in scalar code).
+for tests that are the same in all lanes (or any, in scalar code). Where accesses remain whose index is data, the copy may run on trust
+(``passes.speculate``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from anygpu.dtypes import bool_, int64
 from anygpu.ir.build import integer, op
 from anygpu.ir.kernel import (
     Array,
+    Assign,
     Atomic,
     Body,
     Const,
@@ -28,6 +30,7 @@ from anygpu.ir.kernel import (
     Special,
     Stmt,
     Store,
+    Var,
     While,
     assigned,
     subexpressions,
@@ -35,6 +38,7 @@ from anygpu.ir.kernel import (
 )  # fmt: skip
 from anygpu.passes.intervals import Facts, Intervals, State, analyse, in_bounds, interval
 from anygpu.passes.rewrite import map_bodies, rename
+from anygpu.passes.speculate import can_repeat, depends_on_loads, not_empty, trusting
 from anygpu.passes.uniformity import Shape, expression_shape, single_assignment_locals
 
 _STATEMENTS, _TESTS = 40, 6
@@ -48,22 +52,23 @@ class _Hoisting:
     found: Intervals
     scalar: bool
     locals: set[str]
+    trust: bool
     copies: int = 0
 
     def body(self, body: Body) -> Body:
-        return tuple(self.statement(s) for s in body)
+        return tuple(new for s in body for new in self.statement(s))
 
-    def statement(self, stmt: Stmt) -> Stmt:
+    def statement(self, stmt: Stmt) -> Body:
         if isinstance(stmt, For) and not any(isinstance(s, For | While) for s in walk(stmt.body)):
             state = self.found.states.get(id(stmt))
-            return stmt if state is None else self.loop(stmt, state)
-        return map_bodies(stmt, self.body)
+            return (stmt,) if state is None else self.loop(stmt, state)
+        return (map_bodies(stmt, self.body),)
 
-    def loop(self, stmt: For, state: State) -> Stmt:
+    def loop(self, stmt: For, state: State) -> Body:
         statements = list(walk(stmt.body))
         steady = isinstance(stmt.step, Const) and int(stmt.step.value) > 0
         if not steady or len(statements) > _STATEMENTS:
-            return stmt
+            return (stmt,)
         changing = {v.name for s in statements if (v := assigned(s)) is not None} | {stmt.var.name}
         tests: list[Expr] = []
         safe: set[int] = set()
@@ -74,13 +79,31 @@ class _Hoisting:
                 if needed is not None and len(merged) <= _TESTS:
                     tests = merged
                     safe.add(id(inner))
+        rest = [s for s in statements if isinstance(s, Load) and s.checked and s.index and id(s) not in safe]
+        if self.trust and can_repeat(stmt) and depends_on_loads(rest, stmt.body):
+            needed = not_empty([self.arrays[name] for name in dict.fromkeys(load.array for load in rest)])
+            if needed is not None:
+                return self.on_trust(stmt, _all(tests + needed), safe, sorted(changing - self.locals))
         if not safe:
-            return stmt
-        condition: Expr = Const(True, bool_)
-        for test in tests:
-            condition = op("and", condition, test)
+            return (stmt,)
+        condition = _all(tests)
         unchecked = self.renamed(replace(stmt, body=_unchecked(stmt.body, safe)))
-        return unchecked if isinstance(condition, Const) and condition.value else If(condition, (unchecked,), (stmt,), stmt.loc)
+        return (unchecked,) if isinstance(condition, Const) and condition.value else (If(condition, (unchecked,), (stmt,), stmt.loc),)
+
+    def on_trust(self, loop: For, condition: Expr, safe: set[int], changed: list[str]) -> Body:
+        """Run a loop without checks if the condition holds, and as it was if it does not or if a check would have failed."""
+        failed = Var(f"failed{self.copies + 1}", bool_)
+        types = {v.name: v for s in (loop, *walk(loop.body)) if (v := assigned(s)) is not None}
+        kept = [(types[name], Var(f"{name}.kept{self.copies + 1}", types[name].dtype)) for name in changed]
+        trusted = self.renamed(replace(loop, body=trusting(loop.body, self.arrays, safe, failed)))
+        save = [Assign(copy, Ref(var), loop.loc) for var, copy in kept]
+        restore = [Assign(var, Ref(copy), loop.loc) for var, copy in kept]
+        return (
+            *save,
+            Assign(failed, op("not", condition), loop.loc),
+            If(condition, (trusted,), (), loop.loc),
+            If(Ref(failed), (*restore, loop), (), loop.loc),
+        )
 
     def renamed(self, loop: For) -> For:
         """A copy of a loop with names of its own for what lives in it, so that every variable is still assigned once."""
@@ -127,6 +150,13 @@ class _Hoisting:
         return [] if proven else [op("ge", expr, integer(0))]
 
 
+def _all(tests: list[Expr]) -> Expr:
+    condition: Expr = Const(True, bool_)
+    for test in tests:
+        condition = op("and", condition, test)
+    return condition
+
+
 def _offset(index: Expr, loop: For) -> int | None:
     """c, if an index is the loop's variable plus c."""
     match index:
@@ -156,9 +186,12 @@ def _unchecked(body: Body, safe: set[int]) -> Body:
 
 
 def hoist_checks(
-    kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], facts: Facts, scalar: bool
+    kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[str, int], Shape], facts: Facts, scalar: bool, trust: bool = False
 ) -> Kernel:  # fmt: skip
-    """``kernel`` with innermost loops doubled where one test before them makes their accesses safe."""
+    """``kernel`` with innermost loops doubled where one test before them makes their accesses safe.
+
+    ``trust``: also where accesses remain, if the loop can be repeated should one of them be out of bounds.
+    """
     found = analyse(kernel, facts)
-    hoisting = _Hoisting(kernel.arrays(), shapes, specials, found, scalar, single_assignment_locals(kernel))
+    hoisting = _Hoisting(kernel.arrays(), shapes, specials, found, scalar, single_assignment_locals(kernel), trust)
     return replace(kernel, body=hoisting.body(kernel.body))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from anygpu.dtypes import int32, int64
+from anygpu.dtypes import int32, int64, uint32, uint64
 from anygpu.ir.build import cast, op
 from anygpu.ir.kernel import Assign, Atomic, Bitcast, Body, Cast, Const, Expr, For, Kernel, Load, Op, Ref, Stmt, Store, Var, While, walk
 from anygpu.passes.intervals import INT32, Intervals, State, in_bounds, inside, interval
@@ -64,8 +64,18 @@ class _Narrowing:
                         low = tuple(a if n == 0 and name == "select" else self.low(a) for n, a in enumerate(inner_args))
                         narrow = op(name, *low)
                         return narrow if name in _COMPARISONS else Cast(narrow, int64)
+                if any(map(self.varies, args)) and all(self.unsigned(a, state) for a in args):
+                    low = tuple(cast(self.low(a.arg), uint32) for a in inner_args if isinstance(a, Cast))
+                    if name in _COMPARISONS:
+                        return op(name, *low)
+                    if name == "minimum" and self.fits(expr, state):  # one of them is not negative
+                        return Cast(op(name, *low), uint64)
                 return Op(name, inner_args, dtype)
         return expr
+
+    def unsigned(self, expr: Expr, state: State) -> bool:
+        """Whether a uint64 is an int64 that fits int32: such are ordered as their low halves are."""
+        return isinstance(expr, Cast) and expr.dtype is uint64 and expr.arg.dtype is int64 and self.fits(expr.arg, state)
 
     def low(self, expr: Expr) -> Expr:
         """The low half of an int64 expression."""

@@ -1,7 +1,7 @@
 """Ways to run or at least to compile a kernel for a device other than the CPU, for the conformance suite's ``check``.
 
-``OnDevice`` launches, through the engine and the runtime. ``Ptx`` and ``Gcn`` have no device: what ``ptxas`` accepts and what links is as
-far as they go.
+``OnDevice`` launches, through the engine and the runtime. ``Ptx`` and ``Gcn`` have no device: the interpreter runs the IR that their code
+is generated from, and what ``ptxas`` accepts and what links is as far as the code itself goes.
 """
 
 from __future__ import annotations
@@ -12,50 +12,65 @@ import io
 import subprocess
 import sysconfig
 import tempfile
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import anygpu as ag
-from anygpu.codegen.device import DeviceCode
+from anygpu.codegen import offline
+from anygpu.codegen.device import DeviceCode, DeviceOptions, Target
 from anygpu.codegen.offline import compile_device, link, linker, recipe
 from anygpu.codegen.simt import emit_device
+from anygpu.codegen.simt import prepare as made_for_device
+from anygpu.codegen.targets.spirv import SPIRV
+from anygpu.engine import device_variant
 from anygpu.engine.arguments import describe
-from anygpu.engine.compile import Options, lower, run_passes
-from anygpu.engine.device_variant import device_options
+from anygpu.engine.compile import Options
+from anygpu.engine.device_variant import certain_of, device_options, lower_now
 from anygpu.engine.launch import Launcher
 from anygpu.errors import CompileError, KernelAssertionError, KernelIndexError
 from anygpu.ir.kernel import Kernel
-
-PRINT_BYTES = 1 << 20
+from anygpu.testing.harness import Outcome, run_ir
 
 
 @dataclass
 class Launch:
-    """A kernel's IR and what a launch of it is given, flattened."""
+    """A kernel's IR, what a launch of it is given, flattened, and what its code may assume of the launch."""
 
     kernel: Kernel
     parts: list[object]
     launcher: Launcher
-    small: bool
-    checks: bool
+    assumed: DeviceOptions
 
 
 def prepare(kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Launch:
-    """What the engine does before it generates code."""
+    """What the engine does before it generates code. Half of all launches, chosen by their grid and what they are given, make use of what
+    the launch makes certain; the other half has all checks, as a kernel has that was launched in many ways."""
     described = [describe(value, name) for name, value in zip(kernel._names, args, strict=True)]
-    options = Options(range_ndim=len(launcher.extent))
-    final = run_passes(lower(kernel.__wrapped__, tuple(one.type for one in described), options))
+    checks = kernel.bounds_check is not False
+    options = Options(bounds_check=checks, range_ndim=len(launcher.extent))
+    given = lower_now(kernel, tuple(one.type for one in described), options)
     parts = [part for one in described for part in one.parts] + list(launcher.extent)
     small = launcher.small and all(one.small for one in described)
-    return Launch(final, parts, launcher, small, kernel.bounds_check is not False)
+    assumed = device_options(given.final, launcher, small, checks)
+    if zlib.crc32(f"{kernel.name} {launcher.grid} {launcher.block} {[one.type for one in described]}".encode()) % 2:
+        assumed = replace(assumed, certain=certain_of(given, launcher, parts, small))
+    return Launch(given.final, parts, launcher, assumed)
 
 
 def emit(launch: Launch, architecture: str) -> DeviceCode:
-    assumed = device_options(launch.kernel, launch.launcher, launch.small, launch.checks)
-    return emit_device(launch.kernel, recipe(architecture).target, assumed)
+    return emit_device(launch.kernel, recipe(architecture).target, launch.assumed)
+
+
+def interpreted(launch: Launch, target: Target, args: Sequence[object]) -> Outcome:
+    """What the IR computes that code for a target is generated from: checks moved and removed, integers narrowed, barriers moved. The
+    interpreter raises ``InternalError`` for an access without a check that is out of bounds."""
+    kernel, _ = made_for_device(launch.kernel, target, launch.assumed)
+    return run_ir(kernel, launch.parts, launch.launcher, args)
 
 
 # ------------------------------------------------------------------------------------------------------------------- compiled only
@@ -70,6 +85,10 @@ def ptxas() -> str | None:
     return None
 
 
+# What was accepted, by its LLVM IR and architecture: the launches of a case often have the same code.
+_accepted: set[tuple[int, str]] = set()
+
+
 @dataclass
 class Ptx:
     """PTX that ``ptxas`` assembles for each architecture."""
@@ -79,10 +98,14 @@ class Ptx:
     def missing(self) -> str | None:
         return None if ptxas() else "nvidia-cuda-nvcc is not installed"
 
-    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> None:
+    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Outcome:
         launch = prepare(kernel, launcher, args)
+        code = emit(launch, self.architectures[0])  # LLVM IR is the same for all of them
         for architecture in self.architectures:
-            assemble(emit(launch, architecture), architecture)
+            if (key := (hash(code.text), architecture)) not in _accepted:
+                assemble(code, architecture)
+                _accepted.add(key)
+        return interpreted(launch, recipe(self.architectures[0]).target, args)
 
 
 def assemble(code: DeviceCode, architecture: str, *options: str) -> str:
@@ -105,10 +128,14 @@ class Gcn:
     def missing(self) -> str | None:
         return None if linker() else "no ld.lld and no ziglang"
 
-    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> None:
+    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Outcome:
         launch = prepare(kernel, launcher, args)
         for architecture in self.architectures:
-            assert link(compile_device(emit(launch, architecture), architecture)).startswith(b"\x7fELF")
+            code = emit(launch, architecture)  # LLVM IR has the width of a wave in it
+            if (key := (hash(code.text), architecture)) not in _accepted:
+                assert link(compile_device(code, architecture)).startswith(b"\x7fELF")
+                _accepted.add(key)
+        return interpreted(launch, recipe(self.architectures[0]).target, args)
 
 
 # ------------------------------------------------------------------------------------------------------------------------- devices
@@ -126,7 +153,7 @@ class OnDevice:
         api = self.name.partition(":")[0]
         return ag.problems().get(api) or f"there is no {self.name}"
 
-    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> tuple[list[str], Exception | None]:
+    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Outcome:
         text = io.StringIO()
         error: Exception | None = None
         with ag.Device(self.name), contextlib.redirect_stdout(text):
@@ -136,13 +163,39 @@ class OnDevice:
                 error = found
             except CompileError as refused:  # what the target cannot do, and says
                 pytest.skip(str(refused))
-        return text.getvalue().splitlines(), error
+        return Outcome(list(args), text.getvalue().splitlines(), error)
+
+
+class AsOtherGpus(OnDevice):
+    """An OpenCL device, with code as NVIDIA's and AMD's devices get it: 32-bit addresses, loops written out, pointers that step. It is the
+    only way to run that without them."""
+
+    def __call__(self, kernel: ag.Kernel, launcher: Launcher, args: Sequence[object]) -> Outcome:
+        kernel.device_variants.clear()
+        with mock.patch.object(offline, "SPIRV", _AS_OTHERS), mock.patch.object(device_variant, "disk_cache", _NoCache):
+            found = super().__call__(kernel, launcher, args)
+        kernel.device_variants.clear()
+        return found
+
+
+_AS_OTHERS = replace(SPIRV, narrow=True, unrolls=True, shared_counters=False)
+
+
+class _NoCache:
+    """A disk cache that keeps nothing: its keys do not tell these variants from others."""
+
+    def get(self, key: str) -> None:
+        return None
+
+    def put(self, key: str, data: bytes) -> None:
+        return None
 
 
 Executor = OnDevice | Ptx | Gcn
 
 EXECUTORS: dict[str, Executor] = {
     "spirv": OnDevice("opencl:0"),
+    "spirv-as-gpu": AsOtherGpus("opencl:0"),
     "ptx": Ptx(("sm_90",)),
     "ptx-all": Ptx(("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")),
     "gcn": Gcn(("gfx942",)),

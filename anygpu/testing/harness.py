@@ -25,9 +25,7 @@ from anygpu.engine.launch import Launcher
 from anygpu.errors import KernelAssertionError, KernelIndexError
 from anygpu.ir.interp import interpret
 from anygpu.ir.interp_launch import Failure
-
-# Runs a kernel in place of the CPU device: set by the ``executor`` fixture of ``plugin``.
-EXECUTOR: Callable[[ag.Kernel, Launcher, Sequence[object]], tuple[list[str], Exception | Failure | None] | None] | None = None
+from anygpu.ir.kernel import Kernel
 
 MARGIN = 192
 FILLER = 0xA5
@@ -66,6 +64,10 @@ class Outcome:
     args: list[object]
     printed: list[str]
     error: Exception | Failure | None = None
+
+
+# Runs a kernel in place of the CPU device: set by the ``executor`` fixture of ``plugin``.
+EXECUTOR: Callable[[ag.Kernel, Launcher, Sequence[object]], Outcome] | None = None
 
 
 # --------------------------------------------------------------------------------------------------------------- copies of arguments
@@ -112,10 +114,15 @@ def duplicate(value: object, buffers: list[np.ndarray]) -> object:
 
 
 def run_device(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[object]) -> Outcome:
-    """The kernel on the device, as a user launches it. An executor that only compiles leaves the run to the CPU."""
+    """The kernel on the device, as a user launches it."""
     launcher = launch.launcher(kernel)
-    if EXECUTOR is not None and launcher.blocks and (found := EXECUTOR(kernel, launcher, args)) is not None:
-        return Outcome(list(args), *found)
+    if EXECUTOR is not None and launcher.blocks:
+        return EXECUTOR(kernel, launcher, args)
+    return run_cpu(launcher, args)
+
+
+def run_cpu(launcher: Launcher, args: Sequence[object]) -> Outcome:
+    """The same on the CPU device."""
     text = io.StringIO()
     error: Exception | None = None
     with contextlib.redirect_stdout(text):
@@ -134,7 +141,12 @@ def run_interpreter(kernel: ag.Kernel, launch: Grid | Range, args: Sequence[obje
     if not launcher.blocks:
         return Outcome(list(args), [])
     final = run_passes(lower(kernel.__wrapped__, tuple(one.type for one in described), Options(range_ndim=len(launcher.extent))))
-    found = interpret(final, [*parts, *launcher.extent], launcher.grid, launcher.block, (), launcher.shared)
+    return run_ir(final, [*parts, *launcher.extent], launcher, args)
+
+
+def run_ir(final: Kernel, parts: Sequence[object], launcher: Launcher, args: Sequence[object]) -> Outcome:
+    """A kernel's IR on the interpreter; ``parts`` are the flattened ``args`` and the extents of a range."""
+    found = interpret(final, list(parts), launcher.grid, launcher.block, (), launcher.shared)
 
     def order(place: tuple[int, int, int], extents: tuple[int, int, int]) -> int:
         return place[0] + extents[0] * (place[1] + extents[1] * place[2])
@@ -190,6 +202,9 @@ def _same_error(found: Exception | Failure | None, wanted: Exception | Failure |
         return
     assert isinstance(wanted, Failure)
     assert found is not None, f"the device raised nothing; the interpreter found: {wanted.render()}"
+    if isinstance(found, Failure):
+        assert _essence(found) == _essence(wanted), f"{found.render()}\nis not\n{wanted.render()}"
+        return
     kind = KernelIndexError if wanted.kind == "index" else KernelAssertionError
     text = str(found)
     assert isinstance(found, kind), f"{found!r} is not of the kind of: {wanted.render()}"
@@ -201,6 +216,11 @@ def _same_error(found: Exception | Failure | None, wanted: Exception | Failure |
         shown = [index[0] if len(index) == 1 else index for index in itertools.product(*axes)]
         fits = any(f"index {index} is out of bounds for array '{wanted.array}'" in text for index in shown)
         assert fits, f"{text}\nis not\n{wanted.render()}"
+
+
+def _essence(failure: Failure) -> tuple[object, ...]:
+    """What two failures must have in common: an index that was a uint64 may be read as an int64."""
+    return failure.kind, failure.location, failure.block, failure.thread, failure.array, tuple(n % 2**64 for n in failure.index)
 
 
 def check(kernel: ag.Kernel, launch: Grid | Range, *args: object, prints: bool = True) -> Outcome:
@@ -219,6 +239,8 @@ def check(kernel: ag.Kernel, launch: Grid | Range, *args: object, prints: bool =
         assert found.printed == wanted.printed, f"{where}: printed {found.printed[:5]}, not {wanted.printed[:5]}"
     for raw in raw_device:
         assert (raw[:MARGIN] == FILLER).all() and (raw[-MARGIN:] == FILLER).all(), f"{where}: wrote outside its arrays"
+    if isinstance(found.error, Failure):  # there is no device; the exception that a user would see is made by a launch
+        found.error = run_cpu(launch.launcher(kernel), [duplicate(a, []) for a in args]).error
     return found
 
 

@@ -23,7 +23,7 @@ pytest.register_assert_rewrite("anygpu.testing.harness")
 ENVIRONMENT = ("ANYGPU_CACHE", "ANYGPU_CACHE_SIZE", "ANYGPU_DEBUG", "ANYGPU_BOUNDS_CHECK", "ANYGPU_NUM_THREADS", "ANYGPU_DEVICE", "DEBUG")
 
 # One case in so many runs on these by default.
-SAMPLES = {"spirv": 25, "ptx": 80, "gcn": 160}
+SAMPLES = {"spirv": 25, "spirv-as-gpu": 25, "ptx": 80, "gcn": 160}
 
 # Compiling a kernel takes tens of milliseconds on a busy machine: a deadline on one example would only measure that. In CI the
 # examples are derived from the test, so that a failure there is a failure of the change and can be run again.
@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     device = metafunc.config.getoption("--conformance-device")
     slow = metafunc.config.getoption("--slow")
-    everywhere = [device] if device else ["cpu", "spirv", "ptx-all", "gcn-all"] if slow else ["cpu", *SAMPLES]
+    everywhere = [device] if device else ["cpu", "spirv", "spirv-as-gpu", "ptx-all", "gcn-all"] if slow else ["cpu", *SAMPLES]
     metafunc.parametrize("executor", everywhere, indirect=True)
 
 

@@ -86,3 +86,15 @@ def test_namespace() -> None:
         a.__array_namespace__(api_version="1999")
     with pytest.raises(AttributeError, match="module 'anygpu' has no attribute 'no_such_thing'"):
         xp.no_such_thing
+
+
+def test_memory_stays_shared_after_several_assignments() -> None:
+    host = np.zeros(3)
+    a = ag.asarray(host)
+    a[0] = 9
+    a += 5
+    a[ag.array([1, 1])] = 2
+    a *= 2
+    ag.synchronize()
+    assert host.tolist() == [28, 4, 10]
+    assert np.shares_memory(np.asarray(a), host)

@@ -12,13 +12,13 @@ import anygpu as ag
 from anygpu.codegen import worker
 from anygpu.codegen.device import ERROR_BYTES, RECORD_WORDS, DeviceCode, DeviceOptions, Word, decode_failure
 from anygpu.codegen.offline import compile_device, recipe
-from anygpu.codegen.simt import emit_device
+from anygpu.codegen.simt import emit_device, prepare, turns
 from anygpu.codegen.simt_barriers import uniform_barriers
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower, run_passes
 from anygpu.errors import CompileError, InternalError
 from anygpu.ir.interp import interpret
-from anygpu.ir.kernel import Kernel
+from anygpu.ir.kernel import For, Kernel, Load, walk
 from anygpu.ir.text import parse_kernel
 
 ARCHITECTURES = ("sm_90", "gfx942", "gfx1100", "spirv")
@@ -324,3 +324,38 @@ def test_kernels_of_atomics_and_gathers_stay_scalar_on_an_opencl_cpu():
         assert "!vec_type_hint" in scalar.text and "sub_group" not in scalar.text  # votes and the hint together give wrong results
         assert "!vec_type_hint" not in code(function, *args).text
     assert "!vec_type_hint" not in code(saxpy, 2.0, X, X, X, on_cpu=True).text
+
+
+def gathering(starts, columns, x, y):
+    row = ag.grid(1)
+    if row < y.size:
+        for k in range(starts[row], starts[row + 1]):
+            y[row] = x[columns[k]]
+
+
+def summing(starts, columns, x, y):
+    row = ag.grid(1)
+    total = x[0]
+    for k in range(starts[row], starts[row + 1]):
+        total += x[columns[k]]
+    y[row] = total
+
+
+def loops_of(function, architecture: str) -> list[list[bool]]:
+    """Of each loop in the IR that code is generated from, which of its loads are checked."""
+    starts, columns = np.zeros(4, np.int32), np.zeros(64, np.int32)
+    kernel, _ = prepare(ir(function, starts, columns, X, np.zeros(3, np.float32)), recipe(architecture).target, DeviceOptions())
+    return [[s.checked for s in walk(loop.body) if isinstance(s, Load)] for loop in walk(kernel.body) if isinstance(loop, For)]
+
+
+def test_loops_that_only_load_run_on_trust_first():
+    for architecture in ("sm_90", "gfx942"):
+        assert loops_of(summing, architecture) == [[False, False], [True, True]]
+    assert loops_of(gathering, "sm_90") == [[False, True], [True, True]]  # it stores: what it did cannot be done again
+    assert loops_of(summing, "spirv") == [[False, True], [True, True]]  # there a check asks the sub-group
+
+
+def test_turns_are_counted_beyond_what_len_can_say():
+    for start, stop, step in [(0, 10, 3), (0, 9, 3), (5, 5, 1), (5, 0, -2), (5, 1, -2), (0, 5, -1), (3, -3, 2)]:
+        assert turns(start, stop, step) == len(range(start, stop, step))
+    assert turns(-(2**63), 2**63 - 1, 1) == 2**64 - 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import anygpu as ag
-from anygpu.testing.harness import Grid, check
+from anygpu.testing.harness import Grid, Range, check
 
 BLOCKS = ((64,), (45,), (7,), (96,), (16, 4))
 
@@ -77,3 +77,61 @@ def test_conditions_of_loops_are_as_wide_as_their_later_turns_need():
         out[i] = turns
 
     check(kernel, Grid(1, 64), np.arange(64) * 500000000, np.zeros(64, np.int64))
+
+
+def gather(starts, columns, values, x, y):
+    row = ag.grid(1)
+    if row < y.size:
+        total = np.float32(row)
+        last = -1
+        for k in range(starts[row], starts[row + 1]):
+            last = columns[k]
+            total += values[k] * x[last]
+        y[row] = total + last
+
+
+def rows(bad: dict[int, int], columns: int = 20) -> list[np.ndarray]:
+    """The arguments of ``gather``: 40 rows of 0 to 4 elements each, with some columns replaced."""
+    random = np.random.default_rng(5)
+    starts = np.concatenate([[0], np.cumsum(np.arange(40) % 5)]).astype(np.int32)
+    where = random.integers(0, max(columns, 1), starts[-1]).astype(np.int32)
+    for place, column in bad.items():
+        where[place] = column
+    return [starts, where, random.normal(size=len(where)).astype(np.float32), random.normal(size=columns).astype(np.float32)]
+
+
+@pytest.mark.parametrize("bad", [{}, {33: 20}, {0: -1, 79: 20}, {50: 2**31 - 1, 51: -(2**31)}, dict.fromkeys(range(80), -7)], ids=len)
+@pytest.mark.everywhere
+def test_loops_whose_indices_are_data(bad):
+    """Such loops may run on trust first: what they then report, and what their variables hold, is as if they had not."""
+    kernel = ag.kernel(bounds_check=True)(gather)
+    found = check(kernel, Range(40), *rows(bad), np.zeros(40, np.float32))
+    assert (found.error is None) == (not bad)
+
+
+def test_loops_whose_indices_are_data_over_nothing():
+    kernel = ag.kernel(bounds_check=True)(gather)
+    assert check(kernel, Range(40), *rows({}, 0), np.zeros(40, np.float32)).error is not None
+    starts, columns, values, x = rows({})
+    check(kernel, Range(40), starts[::-1].copy(), columns[:0], values[:0], x[:0], np.zeros(40, np.float32))
+    shifted = starts + np.arange(41, dtype=np.int32) // 40 * 3  # the last row goes past the end
+    assert check(kernel, Range(40), shifted, columns, values, x, np.zeros(40, np.float32)).error is not None
+
+
+def test_tables_of_several_axes_whose_indices_are_data():
+    @ag.kernel(bounds_check=True)
+    def walk(table, out):
+        i = ag.grid(1)
+        where, turns = np.uint64(i), 0
+        for step in range(7):
+            if step % 3 == 2:
+                continue
+            where = table[where, i % 3]
+            turns += step
+        out[i] = where * 10 + np.uint64(turns)
+
+    table = np.arange(96, dtype=np.uint64).reshape(32, 3)[::-1] % 32
+    check(walk, Grid(1, 32), table, np.zeros(32, np.uint64))
+    spoiled = table.copy()
+    spoiled[5, 1], spoiled[9, 0] = 32, 2**64 - 1
+    assert check(walk, Grid(1, 32), spoiled, np.zeros(32, np.uint64)).error is not None

@@ -1,0 +1,298 @@
+"""Indexing by arrays of integers: gathers, which fuse with what reads them, and scatters.
+
+Indices are checked when they are recorded, as NumPy checks them: those of NumPy at once, those of arrays by their least and greatest
+element, unless what computes them shows that they fit. So an array of indices that has not been computed is computed first.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from anygpu.arrays import elementwise, host
+from anygpu.arrays.ndarray import fresh, ndarray, numpy_of, pending, strides_of
+from anygpu.dtypes import int64
+from anygpu.engine.evaluate import evaluate
+from anygpu.ir.graph import COMPUTED, AxisMap, Node, Shape, broadcast, broadcasts_to, identity, postorder, shape_text
+from anygpu.passes.extremes import extremes
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The elements of a view that a key chooses: ``axes`` as a gather has them, over the shape of the result."""
+
+    view: ndarray
+    axes: AxisMap
+    indices: tuple[Node, ...]
+    shape: Shape
+
+
+def chosen(x: ndarray, key: tuple[object, ...]) -> Chosen | None:
+    """What a key with arrays of integers or masks among its parts chooses. None if it is not of that kind, or wrong: NumPy says how.
+
+    Raises ``IndexError`` as NumPy does for indices that are out of bounds.
+    """
+    parts = _parts(key)
+    used = 0 if parts is None else sum(map(_taken, parts))
+    if parts is None or used > x.ndim:
+        return None
+    basic: list[object] = []
+    found: list[tuple[int, Node]] = []  # axes of the view, and the indices along them
+    where: list[int] = []  # the parts that are arrays, or ints beside arrays
+    axis = shown = first = 0
+    for n, part in enumerate(parts):
+        if isinstance(part, Node | int):
+            if not where:
+                first = shown - len(found)
+            where.append(n)
+        if isinstance(part, Node):
+            if part.dtype.kind == "b" and part.shape != x.shape[axis : axis + len(part.shape)]:
+                return None
+            for index in nonzero(part) if part.dtype.kind == "b" else [part]:
+                found.append((shown, index))
+                basic.append(slice(None))
+                shown += 1
+                axis += 1
+            continue
+        basic.append(part)
+        taken = x.ndim - used if part is Ellipsis else _taken(part)
+        shown += 1 if part is None else 0 if isinstance(part, int) else taken
+        axis += taken
+    view = x[tuple(basic)]
+    try:
+        block = np.broadcast_shapes(*[index.shape for _, index in found])
+    except ValueError:
+        return None
+    if 0 not in block:
+        axes_of = _axes_of_view(x, basic)
+        for a, index in found:
+            check(index, view.shape[a], axes_of[a])
+    at = first if where[-1] - where[0] == len(where) - 1 else 0
+    numbers = {a: n for n, (a, _) in enumerate(found)}
+    rest = [n for a, n in enumerate(view.shape) if a not in numbers]
+    plain = iter([*range(at), *range(at + len(block), len(block) + len(rest))])
+    axes = tuple([(numbers[a], COMPUTED, 0) if a in numbers else (0, next(plain), 1) for a in range(view.ndim)])
+    shape = (*rest[:at], *block, *rest[at:])
+    return Chosen(view, axes, tuple([spread(index, block, at, shape) for _, index in found]), shape)
+
+
+def _parts(key: tuple[object, ...]) -> list[object] | None:
+    """The parts of a key, arrays as nodes and with an ellipsis. None if there is something else among them, or no array."""
+    found: list[object] = []
+    for item in key:
+        part: object = item
+        if isinstance(item, ndarray):
+            part = item._node()
+        elif isinstance(item, list | np.ndarray):
+            if isinstance(item, list):
+                item = [numpy_of(i._node()) if isinstance(i, ndarray) else i for i in item]
+            array = np.asarray(item)
+            part = elementwise.constant(array.astype(np.int64) if isinstance(item, list) and not array.size else array)
+        elif item is not None and item is not Ellipsis and not isinstance(item, slice):
+            if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
+                return None
+            part = operator.index(item)
+        if isinstance(part, Node) and (part.dtype.kind not in "biu" or (part.dtype.kind == "b" and not part.shape)):
+            return None
+        found.append(part)
+    count = sum(part is Ellipsis for part in found)
+    if count > 1 or not any(isinstance(part, Node) for part in found):
+        return None
+    return found if count else [*found, Ellipsis]
+
+
+def _taken(part: object) -> int:
+    """How many axes of the array a part of a key speaks of."""
+    if isinstance(part, Node):
+        return len(part.shape) if part.dtype.kind == "b" else 1
+    return 0 if part is None or part is Ellipsis else 1
+
+
+def _axes_of_view(x: ndarray, basic: list[object]) -> list[int]:
+    """For each axis of a view the array's (-1 for a new one)."""
+    found: list[int] = []
+    axis = 0
+    for part in basic:
+        if part is Ellipsis:
+            count = x.ndim - sum(p is not None and p is not Ellipsis for p in basic)
+            found += range(axis, axis + count)
+            axis += count
+        elif part is None:
+            found.append(-1)
+        else:
+            if isinstance(part, slice):
+                found.append(axis)
+            axis += 1
+    return found
+
+
+def spread(index: Node, block: Shape, at: int, shape: Shape) -> Node:
+    """An index of a shape that broadcasts to ``block`` as an array of ``shape``, whose axes from ``at`` on are the block's."""
+    axes = tuple((start, a if a < 0 else a + at, step) for start, a, step in broadcast(index.shape, block))
+    return index if axes == identity(shape) and index.shape == shape else Node("view", (index,), axes, shape, index.dtype)
+
+
+def nonzero(mask: Node) -> list[Node]:
+    """The indices along each axis of the elements that are true."""
+    return [elementwise.constant(found) for found in numpy_of(mask).nonzero()]
+
+
+def check(index: Node, extent: int, axis: int) -> None:
+    """Raise ``IndexError`` if there is an element of ``index`` that no element of an axis has."""
+    if 0 in index.shape or ((found := extremes(index)) is not None and -extent <= found[0] and found[1] < extent):
+        return
+    low, high = _measured(index)
+    if low < -extent or high >= extent:
+        values = numpy_of(index).ravel()
+        wrong = values[(values < -extent) | (values >= extent)][0]
+        raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {extent}")
+
+
+SHORT = 1 << 14  # elements that NumPy has looked at before a kernel has started
+
+
+def _measured(index: Node) -> tuple[int, int]:
+    """The least and the greatest element of an array of integers, which is computed."""
+    if index.place is None:
+        if any(node.op in ("update", "scatter") for node in postorder([index])):
+            pending.flush()
+        if index.device is None:
+            index.device = "cpu"
+        evaluate([index])
+    if index.device in (None, "cpu") and index.size <= SHORT:
+        values = numpy_of(index)
+        return int(values.min()), int(values.max())
+    axes = tuple(range(len(index.shape)))
+    ends = [Node("reduce", (index,), (function, axes), (), index.dtype) for function in ("minimum", "maximum")]
+    for end in ends:
+        end.device = index.device or "cpu"
+    evaluate(ends)
+    return int(numpy_of(ends[0])), int(numpy_of(ends[1]))
+
+
+def gather(base: Node, axes: AxisMap, indices: tuple[Node, ...], shape: Shape) -> ndarray:
+    """The elements of a node that ``axes`` and indices of ``shape`` choose."""
+    return fresh(Node("gather", (base, *indices), axes, shape, base.dtype))
+
+
+def scatter(to: Chosen, value: Node, function: str = "") -> None:
+    """Give the elements that a key chooses values in C order, combined with what is there by a function."""
+    target = to.view
+    extra = len(value.shape) - len(to.shape)
+    if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
+        value = Node("view", (value,), ((0, -1, 0),) * extra + identity(value.shape[extra:]), value.shape[extra:], value.dtype)
+    if not broadcasts_to(value.shape, to.shape):
+        given, wanted = (text.replace(",)", ",)") for text in map(shape_text, (value.shape, to.shape)))
+        raise ValueError(f"shape mismatch: value array of shape {given} could not be broadcast to indexing result of shape {wanted}")
+    base = target._storage.node
+    elementwise.check_writeable(base)
+    if value.dtype is not base.dtype:
+        value = Node("cast", (value,), (), value.shape, base.dtype)
+    if value.shape != to.shape:
+        value = Node("view", (value,), broadcast(value.shape, to.shape), to.shape, value.dtype)
+    attrs = (target._offset, strides_of(target), target.shape, to.axes, function)
+    storage = target._storage
+    storage.node = Node("scatter", (base, value, *to.indices), attrs, base.shape, base.dtype)
+    pending.add(storage)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ along an axis
+
+
+def take(x: ndarray, indices: object, axis: int | None = None, out: ndarray | None = None, mode: str = "raise") -> ndarray:
+    """The elements at indices along an axis (of the elements in C order, if none is given). Indices that are out of bounds raise
+    ``IndexError``, or by ``mode`` count around ("wrap") or stay at the ends ("clip")."""
+    parts = None if mode not in ("raise", "wrap", "clip") else _parts((np.asarray(indices) if np.isscalar(indices) else indices,))
+    if parts is None or not isinstance(parts[0], Node) or parts[0].dtype.kind == "b":
+        return host.array(np.take, (x, indices), {"axis": axis, "out": out, "mode": mode})
+    index = parts[0]
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    axis = normalize_axis_index(axis, max(x.ndim, 1))
+    x = x if x.shape else x.reshape(1)
+    extent = x.shape[axis]
+    shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    if not extent and index.size and 0 not in x.shape[:axis] + x.shape[axis + 1 :]:
+        raise IndexError("cannot do a non-empty take from an empty axes.")
+    if mode == "raise":
+        if 0 not in shape:
+            check(index, extent, axis)
+    elif index.size and extent:
+        if mode == "wrap":
+            index = elementwise.map_nodes("remainder", (_as_int64(index), extent))
+        else:
+            index = elementwise.map_nodes("minimum", (elementwise.map_nodes("maximum", (_as_int64(index), 0)), extent - 1))
+    if out is not None and out.shape != shape:
+        raise ValueError("output array does not match result of ndarray.take")
+    count = len(index.shape)
+    axes = tuple([(0, COMPUTED, 0) if a == axis else (0, a if a < axis else a + count - 1, 1) for a in range(x.ndim)])
+    return elementwise.finish(gather(x._node(), axes, (spread(index, index.shape, axis, shape),), shape), out)
+
+
+def _as_int64(index: Node) -> Node:
+    return index if index.dtype is int64 else Node("cast", (index,), (), index.shape, int64)
+
+
+def take_along_axis(x: ndarray, indices: object, axis: int | None = -1) -> ndarray:
+    """The element along an axis that each element of ``indices`` says; the other axes are those of both, broadcast."""
+    along = _along(x, indices, axis)
+    if along is None:
+        return host.array(np.take_along_axis, (x, indices), {"axis": axis})
+    return gather(along.view._node(), along.axes, along.indices, along.shape)
+
+
+def put_along_axis(x: ndarray, indices: object, values: object, axis: int | None) -> None:
+    """Give the element along an axis that each element of ``indices`` says a value."""
+    along = _along(x, indices, axis)
+    if along is None:
+        host.call(np.put_along_axis, (x, indices, values, axis), {})
+        return
+    value = elementwise.operand(values)
+    scatter(along, value if isinstance(value, Node) else elementwise.scalar_for(value, x))
+
+
+def _along(x: ndarray, indices: object, axis: int | None) -> Chosen | None:
+    index = indices._node() if isinstance(indices, ndarray) else elementwise.constant(np.asarray(indices))
+    if index.dtype.kind not in "iu":
+        return None  # NumPy says what is wrong
+    if axis is None:
+        if len(index.shape) != 1:
+            return None
+        x, axis = x.reshape(-1), 0
+    axis = normalize_axis_index(axis, x.ndim)
+    if len(index.shape) != x.ndim:
+        return None
+    try:
+        shape = np.broadcast_shapes(
+            (*x.shape[:axis], 1, *x.shape[axis + 1 :]), (*index.shape[:axis], 1, *index.shape[axis + 1 :])
+        )  # fmt: skip
+    except ValueError:
+        return None
+    shape = (*shape[:axis], index.shape[axis], *shape[axis + 1 :])
+    if 0 not in shape:
+        check(index, x.shape[axis], axis)
+    axes = [(0, COMPUTED, 0) if a == axis else (0, a, 1) if n == shape[a] else (0, -1, 0) for a, n in enumerate(x.shape)]
+    return Chosen(x, tuple(axes), (spread(index, shape, 0, shape),), shape)
+
+
+# --------------------------------------------------------------------------------------------------------------------------- ufunc.at
+
+
+def at(function: np.ufunc, x: object, key: object, *values: object) -> bool:
+    """``ufunc.at``: combine elements with values one after the other. False if that is not for a kernel."""
+    name = elementwise.fused_name(function)
+    if not isinstance(x, ndarray) or name is None or len(values) != 1 or function.nin != 2:
+        return False
+    value = elementwise.operand(values[0])
+    kind = x._storage.node.dtype
+    probe = elementwise.map_nodes(name, (Node("scalar", (), (0,), (), kind), value)) if not kind.is_complex else None
+    if probe is None or probe.op != "map" or probe.attrs != (name, (kind.name, kind.name)) or probe.dtype is not kind:
+        return False
+    to = chosen(x, key if type(key) is tuple else (key,))
+    if to is None:
+        return False
+    scatter(to, probe.args[1], name)
+    return True

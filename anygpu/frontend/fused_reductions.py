@@ -1,0 +1,238 @@
+"""Reductions of fused kernels: by one work-item for each result, or by a block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from anygpu.dtypes import DType, bool_, dtype_named, float32, int32, int64, plain_fields, uint8
+from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
+from anygpu.frontend.types import Complex, Scalar, Value, leaves
+from anygpu.ir import build
+from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Ref, Special, Store, Var
+from anygpu.passes.fusion import REDUCE_BLOCK, Reduction
+
+
+def _accumulator(name: str) -> DType:
+    """The dtype in which a reduction of a dtype is summed up: halves in float32."""
+    dtype = dtype_named(name)
+    return float32 if dtype.is_half else dtype
+
+
+def start_of(function: str, dtype: DType) -> bool | int | float:
+    """The value that changes nothing when a reduction combines it."""
+    match function:
+        case "add" | "bitwise_or" | "bitwise_xor" | "logical_or" | "logical_xor":
+            return 0
+        case "multiply" | "logical_and":
+            return 1
+        case "bitwise_and":
+            return -1 if dtype.kind == "i" else dtype.maximum
+        case "minimum":
+            return math.inf if dtype.is_float else dtype.maximum
+        case "maximum":
+            return -math.inf if dtype.is_float else dtype.minimum
+        case "fmin" | "fmax":
+            return math.nan if dtype.is_float else start_of(function.replace("f", "", 1) + "imum", dtype)
+    raise AssertionError(f"{function} has no start")
+
+
+def _starts(made: Emitter) -> list[list[Var]]:
+    """Variables for the accumulators of every reduction, each at its start."""
+    found = []
+    for reduction in made.form.reductions:
+        if reduction.value:
+            dtype = _candidate(reduction)
+            first = start_of("maximum" if reduction.function == "argmax" else "minimum", dtype)
+            counter = _counter(made, reduction)
+            starts = [(dtype, first), (counter, counter.maximum)]
+        else:
+            dtype = _accumulator(reduction.dtype)
+            first = start_of(reduction.function, dtype.component)
+            starts = [(part.dtype, first if n == 0 else 0) for n, part in enumerate(plain_fields(dtype))]
+        parts = []
+        for dtype, value in starts:
+            parts.append(made.scope.temporary(dtype, "a"))
+            made.scope.emit(Assign(parts[-1], build.constant(value, dtype)))
+        found.append(parts)
+    return found
+
+
+def _candidate(reduction: Reduction) -> DType:
+    """The dtype in which "argmin" and "argmax" compare."""
+    dtype = _accumulator(reduction.value)
+    return uint8 if dtype is bool_ else dtype
+
+
+def _counter(made: Emitter, reduction: Reduction) -> DType:
+    """The dtype in which "argmin" and "argmax" count the elements of a part: int32, since a part is short, unless it has several axes."""
+    form = made.form
+    return int32 if reduction.position < 0 and form.ndim - form.kept == 1 else int64
+
+
+def value_of(parts: Sequence[Expr]) -> Value:
+    return Complex(parts[0], parts[1]) if len(parts) == 2 else Scalar(parts[0])
+
+
+def _combine(made: Emitter, reduction: Reduction, parts: Sequence[Var], given: Sequence[Expr]) -> None:
+    """Take one more value, or what another accumulator holds, into an accumulator."""
+    if reduction.value:
+        _choose(made, reduction, parts, given)
+        return
+    found = made.scope.pin_value(apply(made.scope, reduction.function, [value_of([Ref(p) for p in parts]), value_of(given)]))
+    for var, part in zip(parts, leaves(found), strict=True):
+        made.scope.emit(Assign(var, part))
+
+
+def _choose(made: Emitter, reduction: Reduction, parts: Sequence[Var], given: Sequence[Expr]) -> None:
+    """Keep the better of two candidates, of equal ones the first. NaN is better than any number."""
+    best, at = Ref(parts[0]), Ref(parts[1])
+    value, position = given
+    better = build.op("gt" if reduction.function == "argmax" else "lt", value, best)
+    equal = build.op("eq", value, best)
+    if value.dtype.is_float:
+        nan, also = build.op("ne", value, value), build.op("ne", best, best)
+        better = build.op("or", better, build.op("and", nan, build.op("not", also)))
+        equal = build.op("or", equal, build.op("and", nan, also))
+    taken = made.scope.pin(build.op("or", better, build.op("and", equal, build.op("lt", position, at))))
+    made.scope.emit(Assign(parts[0], build.op("select", taken, value, best)))
+    made.scope.emit(Assign(parts[1], build.op("select", taken, position, at)))
+
+
+def _take(made: Emitter, accumulators: Sequence[Sequence[Var]], place: Expr) -> None:
+    """Compute the reduced values at the current index, which is at a place of the part in C order, and take each into its accumulator."""
+    made.run(range(made.form.epilogue))
+    for parts, reduction in zip(accumulators, made.form.reductions, strict=True):
+        value = made.values[reduction.step]
+        if reduction.value and reduction.position < 0:
+            _advance(made, reduction, parts, next(leaves(made.convert(value, _candidate(reduction)))), place)
+        elif reduction.value:
+            given = [*leaves(made.convert(value, _candidate(reduction))), *leaves(made.values[reduction.position])]
+            _choose(made, reduction, parts, given)
+        else:
+            _combine(made, reduction, parts, list(leaves(made.convert(value, _accumulator(reduction.dtype)))))
+
+
+def _advance(made: Emitter, reduction: Reduction, parts: Sequence[Var], value: Expr, place: Expr) -> None:
+    """Keep the better of two candidates, where all that came before are earlier ones: of equal ones the accumulator's."""
+    best = Ref(parts[0])
+    if value.dtype.is_float:
+        worse = build.op("le" if reduction.function == "argmax" else "ge", value, best)
+        taken = build.op("and", build.op("not", worse), build.op("eq", best, best))
+    else:
+        taken = build.op("gt" if reduction.function == "argmax" else "lt", value, best)
+    taken = made.scope.pin(taken)
+    made.scope.emit(Assign(parts[0], build.op("select", taken, value, best)))
+    made.scope.emit(Assign(parts[1], build.op("select", taken, made.scope.pin(build.cast(place, parts[1].dtype)), Ref(parts[1]))))
+
+
+def _results(made: Emitter, accumulators: Sequence[Sequence[Var]], start: Expr) -> list[list[Value]]:
+    """What each reduction comes to: for each dtype of its parts a value. ``start`` is the place of the part's first element."""
+    found: list[list[Value]] = []
+    for parts, r in zip(accumulators, made.form.reductions, strict=True):
+        if r.value:
+            at: Expr = Ref(parts[1])
+            if r.position < 0:  # no element was better than the worst that there can be: then the first is the best
+                none = build.op("eq", at, build.constant(at.dtype.maximum, at.dtype))
+                counted = build.cast(build.op("select", none, build.constant(0, at.dtype), at), int64)
+                at = build.op("add", counted, start)
+            found.append([made.convert(Scalar(Ref(parts[0])), dtype_named(r.value)), Scalar(made.scope.pin(at))])
+        else:
+            found.append([made.convert(value_of([Ref(p) for p in parts]), dtype_named(r.dtype))])
+    return found
+
+
+def store_part(made: Emitter, found: Sequence[Sequence[Value]], at: Expr) -> None:
+    """Store the reductions of a part."""
+    pinned = made.scope.pin(at)
+    for array, value in zip(made.outputs, [v for values in found for v in values], strict=True):
+        for n, leaf in enumerate(leaves(value)):
+            made.scope.emit(Store(array.name, (pinned,), leaf, n, False))
+
+
+def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
+    """Every work-item reduces for itself, in order."""
+    accumulators = _starts(made)
+    start: Expr = build.integer(0)
+    stop = extents[0] if extents else start
+    if made.form.part:
+        start, stop = part_of(made, Special("index", 0), stop)
+
+    def loop(axis: int) -> None:
+        if axis == len(extents):
+            axes = made.index[len(made.index) - len(extents) :]
+            if axes:
+                axes[0] = build.op("sub", axes[0], start)
+            _take(made, accumulators, ravel(axes, extents) if axes else start)
+            return
+        var = made.scope.temporary(int64, "k")
+        made.index.append(Ref(var))
+        with made.scope.nested() as body:
+            loop(axis + 1)
+        made.index.pop()
+        first, last = (start, stop) if axis == 0 else (build.integer(0), extents[axis])
+        made.scope.emit(For(var, first, last, build.integer(1), tuple(body)))
+
+    loop(0)
+    for extent in extents[1:]:
+        start = build.op("mul", start, extent)
+    return _results(made, accumulators, start)
+
+
+def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
+    """Where part ``at`` of an axis begins and ends."""
+    size = build.integer(made.form.part)
+    start = made.scope.pin(build.op("mul", at, size))
+    return start, made.scope.pin(build.op("minimum", build.op("add", start, size), length))
+
+
+def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
+    """A block reduces for each result: work-item t takes elements t, t + REDUCE_BLOCK, ..., then halves add to halves in shared memory."""
+    scope = made.scope
+    at = scope.pin(Special("block", 1 if made.form.part else 0))
+    made.index = unravel(scope, at, kept)
+    length = reduced[0]
+    for extent in reduced[1:]:
+        length = build.op("mul", length, extent)
+    accumulators = _starts(made)
+    start: Expr = build.integer(0)
+    stop = scope.pin(length)
+    if made.form.part:
+        start, stop = part_of(made, Special("block", 0), stop)
+    var = scope.temporary(int64, "k")
+    with scope.nested() as body:
+        made.index += unravel(scope, Ref(var), reduced)
+        _take(made, accumulators, build.op("sub", Ref(var), start))
+    del made.index[len(kept) :]
+    scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(REDUCE_BLOCK), tuple(body)))
+    tables = []
+    for parts in accumulators:
+        columns = []
+        for part in parts:
+            array = Array(scope.shared.unique("shared"), plain_fields(part.dtype), part.dtype.itemsize, 1, "shared", "C", (REDUCE_BLOCK,))
+            scope.shared.declared.append(array)
+            scope.emit(Store(array.name, (Special("thread", 0),), Ref(part), 0, False))
+            columns.append(array.name)
+        tables.append(columns)
+    half = REDUCE_BLOCK // 2
+    while half:
+        scope.emit(Barrier("block"))
+        with scope.nested() as body:
+            for parts, columns, reduction in zip(accumulators, tables, made.form.reductions, strict=True):
+                other = []
+                for part, name in zip(parts, columns, strict=True):
+                    loaded = scope.temporary(part.dtype)
+                    scope.emit(Load(loaded, name, (build.op("add", Special("thread", 0), build.integer(half)),), 0, False))
+                    other.append(loaded)
+                _combine(made, reduction, parts, [Ref(v) for v in other])
+                for part, name in zip(parts, columns, strict=True):
+                    scope.emit(Store(name, (Special("thread", 0),), Ref(part), 0, False))
+        scope.emit(If(build.op("lt", Special("thread", 0), build.integer(half)), tuple(body)))
+        half //= 2
+    with scope.nested() as body:
+        found = _results(made, accumulators, start)
+        if made.form.part:
+            store_part(made, found, build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0)))
+        else:
+            made.finish(found)
+    scope.emit(If(build.op("eq", Special("thread", 0), build.integer(0)), tuple(body)))

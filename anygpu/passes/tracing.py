@@ -1,0 +1,172 @@
+"""The steps that compute an element of a graph: nodes followed down to memory and numbers, over one domain.
+
+Views and gathers become part of how memory is walked: a stride along each axis of the domain, and along indices that are steps themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from anygpu.ir.graph import COMPUTED, AxisMap, Node, Place, Shape, broadcast, compose, contiguous, identity
+
+Step = tuple[object, ...]
+Computed = tuple[tuple[int, int, int], ...]  # steps whose values are indices: step, stride in bytes, extent
+Walked = tuple[int, Shape, str, int, Computed]  # an access: address, strides along the domain in bytes, dtype, itemsize, computed indices
+
+
+class Tracer:
+    """Follows nodes down to memory and numbers, over one domain."""
+
+    def __init__(self, domain: Shape):
+        self.domain = domain
+        self.steps: list[Step] = []
+        self.places: list[Walked] = []
+        self.scalars: list[tuple[object, str]] = []
+        self.integers: list[int] = []
+        self.indexed: set[int] = set()  # the axes whose index is a value
+        self.reduced: dict[int, int] = {}  # reductions of this kernel, by node
+        self.row = True  # whether every access walks the whole domain as one row, or stays where it is
+        self._known: dict[object, int] = {}
+        self._identity = identity(domain)
+
+    def value(self, node: Node, seen: AxisMap | None = None) -> int:
+        """The step that computes an element of ``node``, seen through a view in the domain's shape (None: it has that shape)."""
+        if seen is not None and seen == self._identity:
+            seen = None
+        key = (id(node), seen)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._trace(node, seen)
+        return known
+
+    def forget(self) -> None:
+        """Share no step with what was traced before: it belongs to another part of the kernel."""
+        self._known.clear()
+
+    def row_key(self, results: Sequence[int]) -> object:
+        """What a kernel over one row is found again by, without working out its form."""
+        kinds = tuple([p[2] for p in self.places])
+        small = math.prod(self.domain) < 1 << 28 and self.small
+        return tuple(self.steps), kinds, tuple([d for _, d in self.scalars]), tuple(results), small
+
+    @property
+    def small(self) -> bool:
+        """Whether the numbers that a launch gives fit int32, which compiled kernels build on where they can."""
+        return not any(type(v) is int and not -(1 << 31) <= v < 1 << 31 for v, _ in self.scalars)
+
+    def _trace(self, node: Node, seen: AxisMap | None) -> int:
+        if node.place is not None:
+            return self._load(node.place, node, seen)
+        match node.op:
+            case "map":
+                function, dtypes = node.attrs
+                operands = tuple([self._operand(arg, node, seen) for arg in node.args])
+                return self._step(("map", function, operands, dtypes, node.dtype.name))
+            case "cast":
+                return self._step(("cast", self.value(node.args[0], seen), node.dtype.name))
+            case "scalar":
+                self.scalars.append((node.attrs[0], node.dtype.name))
+                return self._step(("scalar", len(self.scalars) - 1))
+            case "view":
+                attrs: AxisMap = node.attrs  # type: ignore[assignment]
+                return self.value(node.args[0], self._through(seen, attrs))
+            case "gather":
+                base, *indices = node.args
+                given = [self._operand(arg, node, seen) for arg in indices]
+                return self.value(base, self._chosen(node.attrs, given, base.shape, seen))  # type: ignore[arg-type]
+            case "iota":
+                start, axis, step = (seen or identity(node.shape))[-1]
+                if axis == COMPUTED:
+                    return start
+                if axis < 0:
+                    self.scalars.append((start, node.dtype.name))
+                    return self._step(("scalar", len(self.scalars) - 1))
+                self.indexed.add(axis)
+                self.row = False
+                return self._step(("index", axis, self._integers(start, step)))
+            case "reduce" if id(node) in self.reduced:
+                return self._step(("reduced", self.reduced[id(node)]))
+        raise AssertionError(f"{node!r} must be computed before what reads it")
+
+    def _operand(self, arg: Node, node: Node, seen: AxisMap | None) -> int:
+        if arg.shape == node.shape:
+            return self.value(arg, seen)
+        return self.value(arg, self._through(seen, broadcast(arg.shape, node.shape)))
+
+    def _through(self, seen: AxisMap | None, view: AxisMap) -> AxisMap:
+        """A view of an array that is itself seen through one."""
+        if seen is None:
+            return view
+        if all(axis != COMPUTED for _, axis, _ in seen):
+            return compose(seen, view)
+        found = []
+        for start, axis, step in view:
+            if axis < 0:
+                found.append((start, -1, 0))
+            elif seen[axis][1] != COMPUTED:
+                found += compose(seen, ((start, axis, step),))
+            else:
+                at = seen[axis][0]
+                moved = at if (start, step) == (0, 1) else self._step(("affine", at, self._integers(start, step)))
+                found.append((moved, COMPUTED, 0))
+        return tuple(found)
+
+    def _integers(self, *values: int) -> int:
+        """Where integers that the launch gives begin."""
+        self.integers += values
+        return len(self.integers) - len(values)
+
+    def chosen(self, axes: AxisMap, indices: Sequence[Node], shape: Shape, seen: AxisMap | None) -> AxisMap:
+        """What a gather's attributes choose of an array of ``shape``, for the elements of the domain that a view shows."""
+        return self._chosen(axes, [self.value(index, seen) for index in indices], shape, seen)
+
+    def _chosen(self, axes: AxisMap, given: Sequence[int], shape: Shape, seen: AxisMap | None) -> AxisMap:
+        found: list[tuple[int, int, int]] = []
+        for n, (start, axis, step) in zip(shape, axes, strict=True):
+            if axis == COMPUTED:
+                found.append((self._wrapped(given[start], n), COMPUTED, 0))
+            else:
+                found += self._through(seen, ((start, axis, step),))
+        return tuple(found)
+
+    def _wrapped(self, at: int, extent: int) -> int:
+        known = self._known.get(("wrap", at, extent))
+        if known is None:
+            known = self._known["wrap", at, extent] = self._step(("wrap", at, self._integers(extent)))
+        return known
+
+    def walk(self, place: Place, seen: AxisMap | None, shape: Shape) -> tuple[int, Shape, Computed]:
+        """The address, and the strides along the domain and along computed indices, of an array of ``shape`` that is seen so."""
+        if seen is None:
+            return place.address, place.strides, ()
+        address = place.address
+        along = [0] * len(self.domain)
+        computed = []
+        for (start, axis, step), stride, n in zip(seen, place.strides, shape, strict=True):
+            if axis == COMPUTED:
+                computed.append((start, stride, n))
+                continue
+            address += start * stride
+            if axis >= 0:
+                along[axis] += step * stride
+        return address, tuple(along), tuple(computed)
+
+    def _load(self, place: Place, node: Node, seen: AxisMap | None) -> int:
+        address, strides, computed = self.walk(place, seen, node.shape)
+        key = (address, strides, node.dtype, computed)
+        known = self._known.get(key)
+        if known is None:
+            itemsize = node.dtype.itemsize
+            if computed or strides != contiguous(self.domain, itemsize):
+                self.row = False
+            self.places.append((address, strides, node.dtype.name, itemsize, computed))
+            known = self._known[key] = self._step(("load", len(self.places) - 1))
+        return known
+
+    def _step(self, step: Step) -> int:
+        known = self._known.get(step)
+        if known is None:
+            self.steps.append(step)
+            known = self._known[step] = len(self.steps) - 1
+        return known
