@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, host
+from anygpu.arrays import creation, elementwise, host, manipulation
 from anygpu.arrays.ndarray import ndarray
 from anygpu.arrays.reductions import NOTHING
 
@@ -87,6 +87,19 @@ def where(condition: object, x: object = NOTHING, y: object = NOTHING, /) -> obj
     if x is NOTHING or y is NOTHING:
         raise ValueError("either both or neither of x and y should be given")
     return elementwise.where(condition, x, y)
+
+
+def broadcast_arrays(*args: object, subok: bool = False) -> tuple[ndarray, ...]:
+    """Arrays in their common shape, each a view.
+
+    Example:
+        >>> import anygpu as ag
+        >>> [x.shape for x in ag.broadcast_arrays([1, 2, 3], [[4], [5]])]
+        [(2, 3), (2, 3)]
+    """
+    found = [creation.asarray(a) for a in args]
+    shape = np.broadcast_shapes(*[x.shape for x in found])
+    return tuple([manipulation.broadcast_to(x, shape) for x in found])
 
 
 def select(condlist: object, choicelist: object, default: object = 0) -> ndarray:

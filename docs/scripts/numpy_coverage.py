@@ -36,8 +36,8 @@ UFUNC_METHODS = ("__call__", "reduce", "accumulate", "reduceat", "outer", "at", 
 UFUNC_ATTRIBUTES = ("nin", "nout", "nargs", "ntypes", "types", "identity", "signature")
 # Methods of arrays whose work is NumPy's.
 METHODS_BY_NUMPY = frozenset((
-    "argmax", "argmin", "argpartition", "argsort", "choose", "compress", "cumprod", "cumsum", "dot", "dump", "dumps", "nonzero",
-    "partition", "put", "repeat", "searchsorted", "sort", "take", "tobytes", "tofile", "tolist", "item", "flat", "data", "ctypes", "flags",
+    "argpartition", "argsort", "choose", "compress", "dot", "dump", "dumps", "nonzero",
+    "partition", "put", "repeat", "searchsorted", "sort", "tobytes", "tofile", "tolist", "item", "flat", "data", "ctypes", "flags",
 ))  # fmt: skip
 
 
