@@ -50,6 +50,7 @@ NATIVE: dict[str, Callable[..., object]] = {
     **{name: _taking(getattr(advanced, name)) for name in ("take", "take_along_axis", "put_along_axis")},
     "explain": explain.explain, "where": standard.where, "clip": standard.clip, "sort": standard.sort, "argsort": standard.argsort,
     "select": standard.select, "broadcast_arrays": standard.broadcast_arrays,
+    "unique_values": standard.unique_values,
     "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),

@@ -31,7 +31,7 @@ MISSING = {
     "ndarray.setflags": "whether memory may be written to is its owner's to say", "ndarray.newbyteorder": "arrays are in native byte order",
 }  # fmt: skip
 # Ours in name and arguments, NumPy's in work.
-BY_NUMPY = frozenset(("sort", "argsort"))
+BY_NUMPY = frozenset(("sort", "argsort", "unique_values"))
 UFUNC_METHODS = ("__call__", "reduce", "accumulate", "reduceat", "outer", "at", "resolve_dtypes")
 UFUNC_ATTRIBUTES = ("nin", "nout", "nargs", "ntypes", "types", "identity", "signature")
 # Methods of arrays whose work is NumPy's.

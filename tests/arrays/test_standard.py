@@ -218,7 +218,7 @@ CASES: dict[str, Case] = {
                   peers=(np,)),  # the strict one inverts too little
     **{f"unique_{name}": plain(
         lambda xp, x, name=name: list(getattr(xp, f"unique_{name}")(x)), arrays(INTEGERS)) for name in ("all", "counts", "inverse")},
-    "unique_values": plain(lambda xp, x: xp.sort(xp.unique_values(x)), arrays(INTEGERS)),
+    "unique_values": plain(lambda xp, x: xp.unique_values(x), arrays(INTEGERS), peers=(strict,)),  # NumPy's are in no order
     # products
     "matmul": plain(lambda xp, x: xp.matmul(x, xp.matrix_transpose(x)), MATRICES),
     "matrix_transpose": plain(lambda xp, x: xp.matrix_transpose(x), MATRICES),
