@@ -70,8 +70,8 @@ SPECIAL: dict[str, object] = {
 }  # fmt: skip
 
 # NumPy's submodules over arrays, and its names that are about something else than arrays of numbers.
-SUBMODULES = ("polynomial", "testing", "emath", "lib", "dtypes", "exceptions", "typing", "ctypeslib")
-LEFT_OUT = frozenset(("test", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
+SUBMODULES = ("polynomial", "emath", "lib", "exceptions", "typing", "ctypeslib")
+LEFT_OUT = frozenset(("test", "testing", "dtypes", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
 
 
 def lookup(name: str) -> object:

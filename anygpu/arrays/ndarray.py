@@ -547,9 +547,8 @@ class ndarray:
 
     @property
     def base(self) -> ndarray | None:
-        """The array whose elements a view shows part of, or in another way; None for arrays that show their own as they are."""
-        whole = self._storage.node.shape
-        return None if self._strides is None and self.shape == whole else view_of(self._storage, 0, None, whole)
+        """The array whose elements a view shows in part or in another order; None for an array that shows all of them in order."""
+        return None if self._strides is None else view_of(self._storage, 0, None, self._storage.node.shape)
 
     @property
     def flags(self) -> object:
