@@ -1,4 +1,4 @@
-"""NumPy's ``fft`` over arrays: NumPy's own routines, on the same memory."""
+"""NumPy's ``fft`` over arrays: NumPy's own routines on the same memory, and our own kernels on other devices than the CPU."""
 
 from __future__ import annotations
 

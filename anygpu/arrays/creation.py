@@ -71,19 +71,26 @@ def from_dlpack(x: object, /, *, device: str | Device | None = None, copy: bool 
     """An array that shares the memory of another library's array, which speaks DLPack; read-only if that array is.
 
     Args:
-        x: The array.
-        device: Where the result is. Memory of another device is copied.
-        copy: True to copy always, False never.
+        x: The other array: of the CPU, of CUDA or of ROCm.
+        device: Where the result is: by default where ``x`` is. Elsewhere it is a copy.
+        copy: Whether the memory is copied: always, never, or, for None, only where it must be.
 
     Raises:
-        BufferError: The memory cannot be shared, or ``copy`` is False and there is no other way.
+        BufferError: ``x`` gives memory of another kind of device.
+        ValueError: ``copy`` is False, and it must be copied.
     """
-    found = from_host(np.from_dlpack(x, device="cpu", copy=copy) if copy is not None else np.from_dlpack(x))  # type: ignore[arg-type]
-    if device is None or Device(device).name == "cpu":
-        return found
-    if copy is False:
-        raise BufferError(f"memory of the CPU cannot be shared with {Device(device).name}")
-    return found.to_device(device)
+    kind, _ = x.__dlpack_device__()  # type: ignore[attr-defined]
+    if kind == 1:
+        found = from_host(np.from_dlpack(x))  # type: ignore[arg-type]
+    else:
+        from anygpu.arrays import dlpack
+
+        found = dlpack.take(x)  # type: ignore[arg-type]
+    if device is not None and Device(device) is not found.device:
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        return found.to_device(device)
+    return found.copy() if copy else found
 
 
 def _plain(value: object) -> object:

@@ -645,15 +645,32 @@ class ndarray:
         Raises:
             BufferError: The reader's wishes cannot be met.
         """
-        return self.__array__().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        if self._storage.node.device == "cpu":
+            return self.__array__().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        from anygpu.arrays import dlpack
+
+        here = dlpack.device_of(self)
+        if dl_device == dlpack.CPU or (dl_device is None and here == dlpack.CPU and copy is not False):
+            if copy is False:
+                raise BufferError(f"the memory of {self.device.name} is copied to the host, and copy=False forbids it")
+            return self.__array__(copy=True).__dlpack__(max_version=max_version)
+        if here == dlpack.CPU:
+            raise BufferError(f"DLPack has no kind of device for the memory of {self.device.name}\n  hint: x.to_device('cpu') is a copy")
+        if dl_device is not None and dl_device != here:
+            raise BufferError(f"the memory is on device {here} of DLPack's, not on {dl_device}")
+        return dlpack.export(self.copy() if copy else self, max_version, bool(copy))
 
     def __buffer__(self, flags: int, /) -> memoryview:
         """The memory, for ``memoryview`` and whatever takes one (Python 3.12 and later). Recorded work is done first."""
         return memoryview(self.__array__())  # type: ignore[arg-type]
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """The kind and number of the device in DLPack's terms."""
-        return self.__array__().__dlpack_device__()
+        """The kind and number of the device in DLPack's terms: the CPU's also for OpenCL, whose memory is copied for whoever asks."""
+        if self._storage.node.device == "cpu":
+            return 1, 0
+        from anygpu.arrays import dlpack
+
+        return dlpack.device_of(self)
 
     @property
     def device(self) -> Device:

@@ -68,9 +68,10 @@ def _evaluate(pending: Sequence[Node], order: Sequence[Node]) -> None:
         _run_map(pending)
         return
     groups = _schedule(order, pending)
+    last = _last_reads(groups) if any(group.roots[0].op in _IN_PLACE for group in groups) else {}
     for n, group in enumerate(groups):
         if group.roots[0].op in _IN_PLACE:
-            _run_update(group.roots[0], groups[n + 1 :])
+            _run_update(group.roots[0], [node for node, at in last.values() if at > n])
         else:
             _run(group)
 
@@ -382,11 +383,12 @@ def in_order(node: Node) -> Node:
     return copy
 
 
-def _run_update(node: Node, later: Sequence[_Group]) -> None:
+def _run_update(node: Node, later: Sequence[Node]) -> None:
+    """Write into the memory of a node's operand; ``later`` are the nodes that other kernels will yet read."""
     base, value, *indices = node.args
     assert base.place is not None
     place = base.place
-    _set_aside(place.memory, (value, *indices), later)
+    _set_aside(place.memory, (value, *indices, *later))
     target = _target(node, place)
     if value.size and node.op == "scatter":
         _run_scatter(node, target)
@@ -407,10 +409,9 @@ def _run_scatter(node: Node, target: Place) -> None:
     fused_kernel(form, target.memory.device).launch(bound)
 
 
-def _set_aside(memory: Memory, values: Sequence[Node], later: Sequence[_Group]) -> None:
-    """Before memory is written in place: give what is yet to read it as it was a copy of it as it is."""
-    readers = [n for n in _computed_below([r for group in later for r in group.roots]) if n.place is not None and n.place.memory is memory]
-    readers += [value for value in values if value.place is not None and value.place.memory is memory]
+def _set_aside(memory: Memory, nodes: Sequence[Node]) -> None:
+    """Before memory is written in place: give nodes that are yet to be read as they were a copy of it as it is."""
+    readers = [node for node in nodes if node.place is not None and node.place.memory is memory]
     if not readers:
         return
     copy = copy_of(memory)
@@ -419,20 +420,22 @@ def _set_aside(memory: Memory, values: Sequence[Node], later: Sequence[_Group]) 
         node.place = Place(copy, node.place.offset, node.place.strides)
 
 
-def _computed_below(roots: Sequence[Node]) -> list[Node]:
-    """The computed nodes that nodes yet to be computed read."""
-    found: list[Node] = []
-    seen: set[int] = set()
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.place is not None:
-            found.append(node)
-        else:
-            stack += node.args
+def _last_reads(groups: Sequence[_Group]) -> dict[int, tuple[Node, int]]:
+    """For each node in memory that kernels read, by id: the node, and the number of the last group that reads it."""
+    stored = {id(root) for group in groups for root in group.roots}
+    found: dict[int, tuple[Node, int]] = {}
+    for n, group in enumerate(groups):
+        seen: set[int] = set()
+        stack = [arg for root in group.roots for arg in root.args]
+        while stack:
+            node = stack.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if node.place is not None or id(node) in stored:
+                found[id(node)] = node, n
+            else:
+                stack += node.args
     return found
 
 

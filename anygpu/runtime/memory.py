@@ -99,6 +99,29 @@ class Allocation:
             streams.append(stream)
 
 
+class Borrowed:
+    """Memory that somebody else allocated and keeps as long as ``owner`` is alive: stands for an `Allocation`."""
+
+    __slots__ = ("__weakref__", "block", "closed", "owner", "recycled", "site", "size", "stream")
+
+    def __init__(self, address: int, size: int, stream: Stream, owner: object):
+        self.block = _Block(address, size, [stream])
+        self.size = size
+        self.stream = stream
+        self.owner = owner
+        self.site = "another library"
+        self.recycled = False
+        self.closed = False
+
+    def close(self) -> None:
+        """Let the owner go."""
+        self.closed = True
+        self.owner = None
+
+    def use_on(self, stream: Stream) -> None:
+        """The owner knows nothing of streams: whoever borrows waits before it lets the memory go."""
+
+
 class MemoryPool:
     """The memory of one device: allocates in stream order, keeps what is given back, and counts.
 
@@ -254,7 +277,7 @@ class Buffer:
 
     __slots__ = ("__weakref__", "_allocation", "_argument", "device", "offset", "size")
 
-    def __init__(self, device: Device, allocation: Allocation, offset: int, size: int):
+    def __init__(self, device: Device, allocation: Allocation | Borrowed, offset: int, size: int):
         self.device = device
         self.offset = offset
         self.size = size
@@ -439,6 +462,11 @@ class Buffer:
             stream.keep(source)
         else:
             self.copy_from(source.to_numpy(np.uint8), stream)
+
+
+def borrow(device: Device, address: int, size: int, owner: object) -> Buffer:
+    """A buffer on memory of a device that somebody else allocated, as long as ``owner`` is alive."""
+    return Buffer(device, Borrowed(address, size, device.default_stream, owner), 0, size)
 
 
 def _copying(what: str, stream: Stream, size: int) -> AbstractContextManager[object]:

@@ -188,7 +188,7 @@ def main() -> None:
             print("\n".join(STEPS[-1]), flush=True)
             if failures > 5:
                 break
-        if n % 500 == 499:
+        if n % 500 == 499 or n == given_.count - 1:
             print(f"... {n + 1} programs, {failures} failures, {time.monotonic() - begin:.0f} s", flush=True)
 
 

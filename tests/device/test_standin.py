@@ -320,3 +320,45 @@ def test_hip_python_has_every_name():
     assert [name for name in names_of("hip") if not hasattr(hip_python, f"hip{name}")] == []
     attributes = [f"hipDeviceAttribute{name}" for name in hip._ATTRIBUTES.values()]
     assert [name for name in attributes if not hasattr(hip_python.hipDeviceAttribute_t, name)] == []
+
+
+def test_arrays_go_by_dlpack_without_copies(driver, gpu):
+    host = np.arange(12, dtype=np.float32).reshape(3, 4)
+    x = ag.asarray(host, device=gpu)
+    assert x.__dlpack_device__() == ({"cuda": 2, "hip": 10}[driver.api], 0)
+    for version in (None, (1, 0)):
+        view = x[::2, 1:]
+
+        class Old:  # an exporter of before version 1.0, or of version 1
+            __dlpack_device__ = view.__dlpack_device__
+
+            def __dlpack__(self, **asked):
+                if asked and version is None:
+                    raise TypeError("unexpected keyword argument")
+                return view.__dlpack__(max_version=version)
+
+        y = ag.from_dlpack(Old())
+        assert y.device is gpu and y.shape == (2, 3) and y.strides == view.strides
+        assert y.__anygpu_array__().buffer.address == view.__anygpu_array__().buffer.address
+        assert ag.from_dlpack(x, copy=True).device is gpu
+    np.testing.assert_array_equal(np.from_dlpack(x, device="cpu"), host)
+    with pytest.raises(BufferError, match="the memory is on device"):
+        x.__dlpack__(dl_device=(2, 5))
+    from anygpu.arrays import dlpack
+
+    capsule = x.__dlpack__()
+    assert len(dlpack._given) > 0
+    del capsule, x, y, view, Old
+    gc.collect()
+    assert dlpack._given == {}
+
+
+def test_cuda_array_interface(driver, gpu):
+    x = ag.asarray(np.arange(12.0).reshape(3, 4), device=gpu)
+    if driver.api != "cuda":
+        assert not hasattr(x, "__cuda_array_interface__")
+        return
+    found = x[:, 1].__cuda_array_interface__
+    address = x.__anygpu_array__().buffer.address
+    assert found == {"shape": (3,), "typestr": "<f8", "data": (address + 8, False), "strides": (32,), "version": 3}
+    assert x.__cuda_array_interface__["strides"] is None
