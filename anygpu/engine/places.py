@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 
+from anygpu.engine.devices import Device
 from anygpu.ir.graph import Memory, Node, Place, Shape, contiguous
 from anygpu.runtime.current import current
-from anygpu.runtime.device import Device
 from anygpu.runtime.memory import Buffer
+
+POOLED = 1 << 20  # bytes from which host memory is the pool's: the system takes long to give pages, and to take them back
 
 
 class HostMemory:
@@ -38,14 +42,25 @@ class DeviceMemory:
 def allocate(size: int, device: str) -> Memory:
     """Memory for ``size`` bytes on a device, not initialised."""
     if device == "cpu":
-        return HostMemory(np.empty(max(size, 1), np.uint8))
+        return HostMemory(np.empty(max(size, 1), np.uint8) if size < POOLED else _pooled(size))
     return DeviceMemory(Device(device).allocate(-(-max(size, 1) // 4) * 4))
+
+
+def _pooled(size: int) -> np.ndarray:
+    """Host memory of the CPU device's pool, where it goes back when no array of NumPy's or ours shows it any more."""
+    buffer = Device("cpu").allocate(size)
+    keeper = (ctypes.c_char * size).from_address(buffer.address)
+    keeper.buffer = buffer  # type: ignore[attr-defined]
+    return np.frombuffer(memoryview(keeper), np.uint8)
 
 
 def copy_of(memory: Memory) -> Memory:
     """New memory with the same bytes."""
     if isinstance(memory, HostMemory):
-        return HostMemory(memory.array.copy())
+        copy = allocate(memory.array.nbytes, "cpu")
+        assert isinstance(copy, HostMemory)
+        copy.array[:] = memory.array.reshape(-1).view(np.uint8)
+        return copy
     assert isinstance(memory, DeviceMemory)
     device = memory.buffer.device
     return DeviceMemory(device.to_device(memory.buffer, device.array_stream()))
