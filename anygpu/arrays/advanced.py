@@ -216,6 +216,7 @@ def scatter(to: Chosen, value: Node, function: str = "") -> None:
         given, wanted = (text.replace(",)", ",)") for text in map(shape_text, (value.shape, to.shape)))
         raise ValueError(f"shape mismatch: value array of shape {given} could not be broadcast to indexing result of shape {wanted}")
     base = target._storage.node
+    elementwise.check_writeable(base)
     if value.dtype is not base.dtype:
         value = Node("cast", (value,), (), value.shape, base.dtype)
     if value.shape != to.shape:
