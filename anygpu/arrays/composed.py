@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, fourier, host, manipulation, matmul, reductions
+from anygpu.arrays import creation, elementwise, fourier, host, manipulation, matmul, reductions, sorting
 from anygpu.arrays.ndarray import ndarray
 from anygpu.ir.graph import shape_text
 
@@ -494,6 +494,7 @@ ON_DEVICES: dict[object, Callable[..., object]] = {
         "flipud", "fliplr", "rot90", "roll", "array_split", "split", "tile", "meshgrid", "broadcast_arrays", "tril", "triu", "diag",
         "diff", "trapezoid", "count_nonzero", "ptp", "nan_to_num", "isclose", "allclose", "array_equal", "dot", "inner", "vdot", "outer",
         "tensordot", "trace")},
+    np.sort: sorting.sort, np.argsort: sorting.argsort,
     np.matmul: matmul.matmul, np.linalg.matmul: matmul.matmul, np.vecdot: matmul.vecdot, np.linalg.vecdot: matmul.vecdot,
     np.linalg.outer: outer, np.linalg.tensordot: tensordot, np.fft.fftshift: fftshift, np.fft.ifftshift: ifftshift,
     **{getattr(np.fft, name): getattr(fourier, name) for name in fourier.FUNCTIONS},

@@ -37,8 +37,8 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
         found = _run(function, tuple(map(lower, args)), given)
         return out if isinstance(out, ndarray) else lift(found, device, arrays_among((args, kwargs)))
     ours = _on_devices().get(function)
-    if ours is not None:
-        return ours(*args, **kwargs)
+    if ours is not None and (native := ours(*args, **kwargs)) is not NotImplemented:
+        return native
     warn(f"{_name(function)} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     if isinstance(out, ndarray):
         given.pop("out")

@@ -63,6 +63,8 @@ CASES: dict[Callable[..., object], list[tuple[tuple[object, ...], dict[str, obje
     np.linalg.vecdot: [((M, M), {})],
     np.linalg.outer: [((V, V), {})],
     np.linalg.tensordot: [((M, M), {})],
+    np.sort: [((V,), {}), ((T[::-1],), {"axis": 0}), ((M,), {"axis": None}), ((N,), {"kind": "stable"}), ((B,), {})],
+    np.argsort: [((V,), {"stable": True}), ((T % 3,), {"axis": 1, "stable": True}), ((N,), {"kind": "stable"}), ((M,), {"axis": None})],
     np.fft.fftshift: [((V,), {}), ((T, (0, 2)), {})],
     np.fft.ifftshift: [((V,), {}), ((T,), {})],
     np.fft.fft: [((V,), {}), ((M, 6, 0), {}), ((C,), {"norm": "ortho"}), ((np.arange(97.0),), {}), ((np.arange(64.0, dtype="f4"),), {})],
@@ -164,3 +166,23 @@ def test_transforms_of_every_kind_of_length(device: ag.Device) -> None:
             want = np.fft.fft(x)
             assert np.abs(np.asarray(forward) - want).max() <= tolerance * np.abs(want).max()
             assert np.abs(np.asarray(ON_DEVICES[np.fft.ifft](forward)) - x).max() <= 2 * tolerance * np.abs(x).max()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint32", "int64", "uint64", "float16", "float32", "float64"])
+def test_sorts_of_every_dtype_are_stable(dtype: str, device: ag.Device) -> None:
+    random = np.random.default_rng(0)
+    for shape in ((1,), (5000,), (3, 1025), (2, 0)):
+        bits = random.integers(0, 256, (*shape, np.dtype(dtype).itemsize), np.uint8)
+        x = bits.view(dtype)[..., 0] if dtype != "bool" else bits[..., 0] % 2 == 0
+        x[..., ::3] = x[..., :1]  # equal elements
+        if x.dtype.kind == "f" and x.size > 6:
+            x[..., 1::5], x[..., 2::5] = -0.0, 0.0
+        order = ON_DEVICES[np.argsort](ag.asarray(x, device=device))
+        np.testing.assert_array_equal(np.asarray(order), np.argsort(x, kind="stable"))
+        found = np.asarray(ON_DEVICES[np.sort](ag.asarray(x, device=device)))
+        assert found.tobytes() == np.take_along_axis(x, np.argsort(x, kind="stable"), -1).tobytes()
+
+
+def test_complex_numbers_are_sorted_by_numpy(device: ag.Device) -> None:
+    x = ag.asarray(C, device=device)
+    np.testing.assert_array_equal(np.asarray(ag.sort(x)), np.sort(C))
