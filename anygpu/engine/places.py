@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ctypes import addressof, c_char
+import ctypes
 
 import numpy as np
 
+from anygpu.engine.devices import Device
 from anygpu.ir.graph import Memory, Node, Place, Shape, contiguous
 from anygpu.runtime.current import current
-from anygpu.runtime.device import Device
 from anygpu.runtime.memory import Buffer
+
+POOLED = 1 << 20  # bytes from which host memory is the pool's: the system takes long to give pages, and to take them back
 
 
 class HostMemory:
@@ -38,16 +40,29 @@ class DeviceMemory:
 def allocate(size: int, device: str) -> Memory:
     """Memory for ``size`` bytes on a device, not initialised."""
     if device == "cpu":
+        if size >= POOLED:
+            return _pooled(size)
         array = np.empty(max(size, 1), np.uint8)
-        address = addressof(c_char.from_buffer(array))  # type: ignore[arg-type] # (a third of the time that the array interface takes)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type] # (a third of the array interface's time)
         return HostMemory(array, address)
     return DeviceMemory(Device(device).allocate(-(-max(size, 1) // 4) * 4))
+
+
+def _pooled(size: int) -> HostMemory:
+    """Host memory of the CPU device's pool, where it goes back when no array of NumPy's or ours shows it any more."""
+    buffer = Device("cpu").allocate(size)
+    keeper = (ctypes.c_char * size).from_address(buffer.address)
+    keeper.buffer = buffer  # type: ignore[attr-defined]
+    return HostMemory(np.frombuffer(memoryview(keeper), np.uint8), buffer.address)
 
 
 def copy_of(memory: Memory) -> Memory:
     """New memory with the same bytes."""
     if isinstance(memory, HostMemory):
-        return HostMemory(memory.array.copy())
+        copy = allocate(memory.array.nbytes, "cpu")
+        assert isinstance(copy, HostMemory)
+        copy.array[:] = memory.array.reshape(-1).view(np.uint8)
+        return copy
     assert isinstance(memory, DeviceMemory)
     device = memory.buffer.device
     return DeviceMemory(device.to_device(memory.buffer, device.array_stream()))

@@ -10,6 +10,8 @@ import ctypes
 import time
 from pathlib import Path
 
+import numpy as np
+
 from anygpu.errors import AnyGPUError, DeviceError
 from anygpu.runtime.base import Capabilities, Code, Direction, Driver, Handle, Launch, Parameter, Properties, Request
 
@@ -48,11 +50,11 @@ class CpuDriver(Driver):
         self.properties = properties
         self.capabilities = capabilities
         self.fault: AnyGPUError | None = None
-        self._memory: dict[int, ctypes.Array[ctypes.c_char]] = {}
+        self._memory: dict[int, np.ndarray] = {}
 
     def allocate(self, size: int) -> int:
-        memory = (ctypes.c_char * (size + _ALIGNMENT))()
-        address = (ctypes.addressof(memory) + _ALIGNMENT - 1) & -_ALIGNMENT
+        memory = np.empty(size + _ALIGNMENT, np.uint8)  # NumPy asks for huge pages where they help
+        address = (int(memory.ctypes.data) + _ALIGNMENT - 1) & -_ALIGNMENT
         self._memory[address] = memory
         return address
 

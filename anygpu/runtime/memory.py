@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from anygpu.runtime.stream import Stream
 
 GRANULE = 512  # bytes; sizes are rounded up to it, and large ones to an eighth of their power of two
+CACHED_PART, CACHED_LEAST = 8, 1 << 28  # of the host's memory, an eighth or so many bytes are kept at most
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -82,7 +83,7 @@ class Allocation:
         self.site = site
         self.recycled = recycled
         self.closed = False
-        self._give_back = weakref.finalize(self, pool._returned.append, block)
+        self._give_back = weakref.finalize(self, pool._give_back, block)
         self._give_back.atexit = False
 
     def close(self) -> None:
@@ -142,6 +143,8 @@ class MemoryPool:
         self._returned: collections.deque[_Block] = collections.deque()
         self._lock = threading.Lock()
         self._bytes = self._peak = self._cached = self._hits = self._misses = 0
+        # The host's memory is everybody's: little of it is kept. A device's is kept for the next arrays.
+        self._limit = max(device.properties.memory // CACHED_PART, CACHED_LEAST) if device.driver.api == "cpu" else sys.maxsize
         _pools.add(self)
 
     def __repr__(self) -> str:
@@ -188,6 +191,15 @@ class MemoryPool:
         with self._lock:
             return self._trim()
 
+    def _give_back(self, block: _Block) -> None:
+        """A buffer is gone. Called by finalizers, which may run inside the pool's own code: then whoever holds the lock goes on."""
+        self._returned.append(block)
+        if block.capacity > self._limit // 8 and self._lock.acquire(blocking=False):
+            try:
+                self._take_back()
+            finally:
+                self._lock.release()
+
     def _take_back(self) -> None:
         """Put what finalizers have returned into the cache."""
         while self._returned:
@@ -196,6 +208,16 @@ class MemoryPool:
             self._bytes -= size
             self._cached += capacity
             self._free.setdefault(capacity, []).append(block)
+            if self._cached > self._limit:
+                self._trim_to(self._limit // 2)
+
+    def _trim_to(self, limit: int) -> None:
+        """Give cached blocks of the host's back, the largest first, until so many bytes are left."""
+        for capacity in sorted(self._free, reverse=True):
+            blocks = self._free[capacity]
+            while blocks and self._cached > limit:
+                self._driver.free(blocks.pop().address)
+                self._cached -= capacity
 
     def _find(self, capacity: int, stream: Stream) -> _Block | None:
         """A cached block that is ready for work on ``stream``, the latest first: it may still be in the processor's cache."""
