@@ -16,7 +16,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ml_dtypes import bfloat16
 from numpy import (
@@ -41,7 +42,7 @@ from anygpu.frontend.vocabulary import (
 
 if TYPE_CHECKING:
     from anygpu.engine.profile import Profile, profile
-    from anygpu.engine.loaded import LoadedKernel, LoadedModule, load
+    from anygpu.engine.loaded import LoadedKernel, LoadedModule
     from anygpu.engine.devices import Device, current_device, devices, problems, set_default_device, synchronize
     from anygpu.runtime.arguments import LocalMemory
     from anygpu.runtime.base import Parameter
@@ -50,12 +51,15 @@ if TYPE_CHECKING:
     from anygpu.runtime.stream import Event, Graph, Stream
     from anygpu.runtime.templates import ElementwiseKernel, RawKernel, ReductionKernel
 
+    load: Callable[..., Any]  # anygpu.loading builds on all below it, some of which import this module
+
 __version__ = "0.1.0"
 
 # Names whose modules are imported at their first use: a program with kernels for the CPU alone starts without them.
 _LAZY = {
     "anygpu.engine.profile": ("Profile", "profile"),
-    "anygpu.engine.loaded": ("LoadedKernel", "LoadedModule", "load"),
+    "anygpu.engine.loaded": ("LoadedKernel", "LoadedModule"),
+    "anygpu.loading": ("load",),
     "anygpu.engine.devices": ("Device", "current_device", "devices", "problems", "set_default_device", "synchronize"),
     "anygpu.runtime.arguments": ("LocalMemory",),
     "anygpu.runtime.base": ("Parameter",),
@@ -179,11 +183,21 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _select(condlist: object, choicelist: object, default: object = 0) -> object:
+    """``numpy.select``: elements of the first of several choices whose condition holds."""
+    from anygpu.arrays import standard
+
+    return standard.select(condlist, choicelist, default)
+
+
+select.outside = _select
+
+
 def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
     if module is None:
         return _array_function(name)
-    if module != "anygpu.engine.loaded":
+    if module not in ("anygpu.engine.loaded", "anygpu.loading"):
         importlib.import_module("anygpu.engine.devices")  # the CPU is a device before any other is asked for
     found = getattr(importlib.import_module(module), name)
     globals()[name] = found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+os.environ["SCIPY_ARRAY_API"] = "1"  # for tests/arrays/test_libraries.py: SciPy reads it when it is imported
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -52,6 +52,8 @@ NATIVE: dict[str, Callable[..., object]] = {
     **{name: _taking(getattr(masks, name)) for name in ("nonzero", "flatnonzero", "count_nonzero")},
     "compress": masks.compress,
     "explain": explain.explain, "where": standard.where, "clip": standard.clip, "sort": standard.sort, "argsort": standard.argsort,
+    "select": standard.select, "broadcast_arrays": standard.broadcast_arrays,
+    "unique_values": standard.unique_values,
     "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),
@@ -71,8 +73,8 @@ SPECIAL: dict[str, object] = {
 }  # fmt: skip
 
 # NumPy's submodules over arrays, and its names that are about something else than arrays of numbers.
-SUBMODULES = ("polynomial", "testing", "emath", "lib", "dtypes", "exceptions", "typing", "ctypeslib")
-LEFT_OUT = frozenset(("random", "test", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
+SUBMODULES = ("polynomial", "emath", "lib", "exceptions", "typing", "ctypeslib")
+LEFT_OUT = frozenset(("test", "testing", "dtypes", "char", "core", "f2py", "ma", "matlib", "rec", "strings"))
 
 
 def lookup(name: str) -> object:
@@ -85,7 +87,7 @@ def lookup(name: str) -> object:
     if name == "random":
         return importlib.import_module("anygpu.arrays.random")  # its kernels are not made for those who draw nothing
     if name in SUBMODULES:
-        return namespace.Namespace(importlib.import_module(f"numpy.{name}"), f"anygpu.{name}")
+        return namespace.Namespace(getattr(np, name), f"anygpu.{name}")
     theirs = getattr(np, name, None) if name in np.__all__ and name not in LEFT_OUT else None
     if theirs is None and name != "newaxis":
         raise AttributeError(f"module 'anygpu' has no attribute {name!r}")

@@ -216,6 +216,7 @@ def scatter(to: Chosen, value: Node, function: str = "") -> None:
     if shape != value.shape:
         value = Node("view", (value,), ((0, -1, 0),) * (len(value.shape) - len(shape)) + identity(shape), shape, value.dtype)
     base = target._storage.node
+    elementwise.check_writeable(base)
     if value.dtype is not base.dtype:
         value = Node("cast", (value,), (), value.shape, base.dtype)
     if value.shape != to.shape:

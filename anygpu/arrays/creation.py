@@ -68,7 +68,7 @@ def asarray(
 
 
 def from_dlpack(x: object, /, *, device: str | Device | None = None, copy: bool | None = None) -> ndarray:
-    """An array that shares the memory of another library's array, which speaks DLPack.
+    """An array that shares the memory of another library's array, which speaks DLPack; read-only if that array is.
 
     Args:
         x: The other array: of the CPU, of CUDA or of ROCm.

@@ -203,10 +203,17 @@ def store(target: ndarray, found: Node) -> None:
     assign(target, found)
 
 
+def check_writeable(base: Node) -> None:
+    """Raise as NumPy does for elements that lie in memory which must not be written to."""
+    if base.place is not None and not base.place.memory.writeable:
+        raise ValueError("assignment destination is read-only")
+
+
 def assign(target: ndarray, value: Node) -> None:
     """Give a target's elements the values of a node, which is broadcast to its shape and converted to its dtype."""
     storage = target._storage
     base = storage.node
+    check_writeable(base)
     extra = len(value.shape) - len(target.shape)
     if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
         shape = value.shape[extra:]
@@ -250,7 +257,7 @@ def copy(x: ndarray) -> ndarray:
 
 
 def astype(x: ndarray, dtype: object, *, casting: str = "unsafe", copy: bool = True, device: str | Device | None = None) -> ndarray:
-    """The elements converted to a dtype, as `numpy.ndarray.astype` does; ``device`` is the standard's."""
+    """The elements converted to a dtype, as `numpy.ndarray.astype` does, on a device if one is named."""
     if device is not None:
         x = x.to_device(device)
     wanted = np.dtype(dtype)  # type: ignore[call-overload]

@@ -8,9 +8,11 @@ from typing import cast
 
 import numpy as np
 
-from anygpu.arrays.ndarray import current_name, from_host, ndarray, pending
+from anygpu.arrays.ndarray import current_name, from_host, ndarray, view_of
 from anygpu.dtypes import from_numpy
 from anygpu.engine.devices import Device
+from anygpu.engine.pending import pending
+from anygpu.engine.places import HostMemory
 from anygpu.errors import CopyWarning, warn
 from anygpu.ir.graph import apart
 from anygpu.runtime.current import current
@@ -30,8 +32,10 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
         return lift(_run(function, tuple(map(lower, args)), given), Device(asked).name)  # type: ignore[arg-type]
     device = device_among((args, kwargs))
     if device is None or device == "cpu":
+        if out is not None or function in _WRITES_FIRST:
+            pending.flush()  # what was recorded before reads the elements as they are
         found = _run(function, tuple(map(lower, args)), given)
-        return out if isinstance(out, ndarray) else lift(found, device)
+        return out if isinstance(out, ndarray) else lift(found, device, arrays_among((args, kwargs)))
     ours = _on_devices().get(function)
     if ours is not None:
         return ours(*args, **kwargs)
@@ -88,6 +92,14 @@ def device_among(value: object) -> str | None:
     return found
 
 
+def arrays_among(value: object) -> list[ndarray]:
+    """The arrays among arguments, also within lists, tuples and dicts."""
+    if isinstance(value, ndarray):
+        return [value]
+    items = value.values() if type(value) is dict else value if isinstance(value, list | tuple) else ()
+    return [found for item in items if isinstance(item, ndarray | list | tuple | dict) for found in arrays_among(item)]
+
+
 def array(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> ndarray:
     """A NumPy function whose result is one array."""
     return cast(ndarray, call(function, args, kwargs))
@@ -106,20 +118,37 @@ def lower(value: object) -> object:
     return value
 
 
-def lift(value: object, device: str | None = None) -> object:
+def lift(value: object, device: str | None = None, among: Sequence[ndarray] = ()) -> object:
     """NumPy arrays and scalars of dtypes that arrays hold as arrays on a device (the current one, if none is named), also within lists
-    and tuples."""
+    and tuples. NumPy's views of one of the arrays ``among`` which they were made are views of it."""
     if isinstance(value, np.ndarray | np.generic) and type(value) not in (np.matrix, np.recarray):
         if from_numpy(value.dtype) is None:
             return value
-        return from_host(np.asarray(value)).to_device(current_name() if device is None else device)
+        made = np.asarray(value)
+        shown = _as_view(made, among) if made.size and made.base is not None else None
+        return from_host(made).to_device(current_name() if device is None else device) if shown is None else shown
     if isinstance(value, tuple):
-        items = tuple([lift(item, device) for item in value])
+        items = tuple([lift(item, device, among) for item in value])
         make = getattr(type(value), "_make", None)  # a named tuple's
         return items if make is None else make(items)
     if type(value) is list:
-        return [lift(item, device) for item in value]
+        return [lift(item, device, among) for item in value]
     return value
+
+
+def _as_view(made: np.ndarray, among: Sequence[ndarray]) -> ndarray | None:
+    """What NumPy made as a view of an array whose memory it shows; a copy, if that is of another dtype; None if it shows none's."""
+    for x in among:
+        base = x._storage.node
+        if base.place is None or not isinstance(base.place.memory, HostMemory) or not np.may_share_memory(made, base.place.memory.array):
+            continue
+        offset = made.__array_interface__["data"][0] - base.place.memory.address - base.place.offset
+        steps = [stride // made.itemsize for stride in made.strides]
+        ends = [offset // made.itemsize + sum(pick(0, s * (n - 1)) for s, n in zip(steps, made.shape, strict=True)) for pick in (min, max)]
+        if 0 <= ends[0] and ends[1] < base.size and not any(n % made.itemsize for n in (offset, *made.strides)):
+            same = made.dtype == x.dtype
+            return view_of(x._storage, offset // made.itemsize, tuple(steps), made.shape) if same else from_host(made.copy())
+    return None
 
 
 def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: dict[str, object]) -> object:
@@ -134,8 +163,12 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
             return None
         pending.flush()  # what was recorded before reads the elements as they are
     outs = kwargs.get("out")
+    if outs is not None and not isinstance(outs, tuple):
+        outs = (outs,)
     device = device_among((inputs, kwargs))
     if device is None or device == "cpu":
+        if outs is not None or method == "at":
+            pending.flush()  # what was recorded before reads the elements as they are
         found = getattr(function, method)(*map(lower, inputs), **{k: lower(v) for k, v in kwargs.items()})
         if isinstance(outs, tuple) and any(o is not None for o in outs):
             return outs[0] if len(outs) == 1 else outs

@@ -51,9 +51,9 @@ class Info:
         """The devices on which arrays can live."""
         return tuple(devices())
 
-    def default_dtypes(self, *, device: object = None) -> dict[str, np.dtype[np.generic]]:
+    def default_dtypes(self, *, device: str | Device | None = None) -> dict[str, np.dtype[np.generic]]:
         """The dtypes of arrays that name none: "real floating", "complex floating", "integral" and "indexing"."""
-        Device(device)  # type: ignore[arg-type]
+        Device(device)  # raises for one that is not here
         return {
             "real floating": np.dtype(np.float64),
             "complex floating": np.dtype(np.complex128),
@@ -61,19 +61,21 @@ class Info:
             "indexing": np.dtype(np.intp),
         }
 
-    def dtypes(self, *, device: object = None, kind: Kind | tuple[Kind, ...] | None = None) -> dict[str, np.dtype[np.generic]]:
-        """The standard's dtypes by name; only those of a kind, or of any of several, if it is given.
+    def dtypes(
+        self, *, device: str | Device | None = None, kind: Kind | tuple[Kind, ...] | None = None
+    ) -> dict[str, np.dtype[np.generic]]:
+        """The standard's dtypes that a device has, by name; only those of a kind, or of any of several, if it is given.
 
         Raises:
             ValueError: The standard has no such kind.
         """
-        Device(device)  # type: ignore[arg-type]
         kinds = kind if isinstance(kind, tuple) else (kind,)
         for one in kinds:
             if one is not None and one not in _OF_KIND:
                 raise ValueError(f"kinds of dtypes are {', '.join(map(repr, _OF_KIND))}, not {one!r}")
         names = _EVERY if kind is None else dict.fromkeys(name for one in kinds for name in _OF_KIND[one])  # type: ignore[index]
-        return {name: np.dtype(name) for name in names}
+        lacking = () if Device(device).capabilities.fp64 else ("float64", "complex128")
+        return {name: np.dtype(name) for name in names if name not in lacking}
 
 
 def namespace_info() -> Info:

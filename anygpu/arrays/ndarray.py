@@ -8,8 +8,11 @@ recorded before keeps its value, and every view sees the change.
 from __future__ import annotations
 
 import math
+import os
+import pickle
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -511,6 +514,75 @@ class ndarray:
         """The sum of the diagonal of two axes."""
         return reductions.sum_(self.diagonal(offset, axis1, axis2), -1, dtype=dtype, out=out)
 
+    def partition(self, kth: object, axis: int = -1, kind: str = "introselect", order: None = None) -> None:
+        """Sort the elements in place so far that those at some positions are in theirs, with no greater ones before and no lesser after."""
+        indexing.assign_to(self, host.array(np.partition, (self, kth), {"axis": axis, "kind": kind}))
+
+    def argpartition(self, kth: object, axis: int | None = -1, kind: str = "introselect", order: None = None) -> ndarray:
+        """The indices that `partition` an array."""
+        return host.array(np.argpartition, (self, kth), {"axis": axis, "kind": kind})
+
+    def searchsorted(self, v: object, side: str = "left", sorter: object = None) -> ndarray:
+        """Where values would go in the array, which is sorted."""
+        return host.array(np.searchsorted, (self, v), {"side": side, "sorter": sorter})
+
+    def put(self, indices: object, values: object, mode: str = "raise") -> None:
+        """Set the elements at indices of the array along one axis."""
+        host.call(np.put, (self, indices, values), {"mode": mode})
+
+    def choose(self, choices: object, out: ndarray | None = None, mode: str = "raise") -> ndarray:
+        """Elements of several choices, of which the array says which."""
+        return host.array(np.choose, (self, choices), {"out": out, "mode": mode})
+
+    def compress(self, condition: object, axis: int | None = None, out: ndarray | None = None) -> ndarray:
+        """The parts along an axis for which a condition holds."""
+        return host.array(np.compress, (condition, self), {"axis": axis, "out": out})
+
+    def view(self, dtype: object = None) -> ndarray:
+        """The same elements; for another dtype a copy of their bytes, read as that."""
+        if dtype is None or np.dtype(dtype) == self.dtype:  # type: ignore[call-overload]
+            return view_of(self._storage, self._offset, self._strides, self.shape)
+        return from_host(self.__array__().view(dtype).copy()).to_device(self.device)  # type: ignore[call-overload]
+
+    @property
+    def base(self) -> ndarray | None:
+        """The array whose elements a view shows in part or in another order; None for an array that shows all of them in order."""
+        return None if self._strides is None else view_of(self._storage, 0, None, self._storage.node.shape)
+
+    @property
+    def flags(self) -> object:
+        """How the elements lie in memory (NumPy's flags, to be read)."""
+        return self.__array__().flags
+
+    @property
+    def ctypes(self) -> object:
+        """What `ctypes` functions take the memory as (NumPy's object)."""
+        return self.__array__().ctypes
+
+    @property
+    def data(self) -> memoryview:
+        """The memory."""
+        return memoryview(self.__array__())  # type: ignore[arg-type]
+
+    def tofile(self, file: object, sep: str = "", format: str = "%s") -> None:
+        """Write the elements to a file, in C order."""
+        self.__array__().tofile(file, sep, format)  # type: ignore[arg-type]
+
+    def dumps(self) -> bytes:
+        """The array, pickled."""
+        return pickle.dumps(self)
+
+    def dump(self, file: object) -> None:
+        """Pickle the array into a file, or one of a path."""
+        data = pickle.dumps(self)
+        if isinstance(file, str | os.PathLike):
+            Path(file).write_bytes(data)
+        else:
+            file.write(data)  # type: ignore[attr-defined]
+
+    def __contains__(self, value: object) -> bool:
+        return bool((self == value).any())
+
     def tobytes(self, order: str = "C") -> bytes:
         """The bytes of the elements in C order."""
         return self.__array__().tobytes(order)  # type: ignore[arg-type]
@@ -587,6 +659,10 @@ class ndarray:
             raise BufferError(f"the memory is on device {here} of DLPack's, not on {dl_device}")
         return dlpack.export(self.copy() if copy else self, max_version, bool(copy))
 
+    def __buffer__(self, flags: int, /) -> memoryview:
+        """The memory, for ``memoryview`` and whatever takes one (Python 3.12 and later). Recorded work is done first."""
+        return memoryview(self.__array__())  # type: ignore[arg-type]
+
     def __dlpack_device__(self) -> tuple[int, int]:
         """The kind and number of the device in DLPack's terms: the CPU's also for OpenCL, whose memory is copied for whoever asks."""
         if self._storage.node.device == "cpu":
@@ -626,7 +702,7 @@ class ndarray:
         return self.copy()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return restored, (self.__array__(copy=True), self._storage.node.device)
+        return restored, (self.__array__(), self._storage.node.device)
 
 
 def strides_of(x: ndarray) -> Shape:

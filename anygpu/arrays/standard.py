@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, host, masks
+from anygpu.arrays import creation, elementwise, host, manipulation, masks
 from anygpu.arrays.ndarray import ndarray
 from anygpu.arrays.reductions import NOTHING
 
@@ -87,3 +87,56 @@ def where(condition: object, x: object = NOTHING, y: object = NOTHING, /) -> obj
     if x is NOTHING or y is NOTHING:
         raise ValueError("either both or neither of x and y should be given")
     return elementwise.where(condition, x, y)
+
+
+def unique_values(x: object, /) -> ndarray:
+    """The values that occur in an array, in order. Each NaN is one.
+
+    Example:
+        >>> import anygpu as ag
+        >>> ag.unique_values([3, 1, 3, 2])
+        array([1, 2, 3])
+    """
+    return host.array(np.unique, (x,), {"equal_nan": False})
+
+
+def broadcast_arrays(*args: object, subok: bool = False) -> tuple[ndarray, ...]:
+    """Arrays in their common shape, each a view.
+
+    Example:
+        >>> import anygpu as ag
+        >>> [x.shape for x in ag.broadcast_arrays([1, 2, 3], [[4], [5]])]
+        [(2, 3), (2, 3)]
+    """
+    found = [creation.asarray(a) for a in args]
+    shape = np.broadcast_shapes(*[x.shape for x in found])
+    return tuple([manipulation.broadcast_to(x, shape) for x in found])
+
+
+def select(condlist: object, choicelist: object, default: object = 0) -> ndarray:
+    """Elements of the first of several choices whose condition holds, or a default where none does: `ag.select` outside kernels.
+
+    Args:
+        condlist: The conditions, a sequence of arrays of bools.
+        choicelist: The choices, one for each.
+        default: What is left.
+
+    Example:
+        >>> import anygpu as ag
+        >>> x = ag.arange(5)
+        >>> ag.select([x < 2, x > 3], [x, x * 10], -1)
+        array([ 0,  1, -1, -1, 40])
+    """
+    conditions, choices = list(condlist), list(choicelist)  # type: ignore[call-overload]
+    if len(conditions) != len(choices):
+        raise ValueError("list of cases must be same length as list of conditions")
+    if not conditions:
+        raise ValueError("select with an empty condition list is not possible")
+    for n, condition in enumerate(conditions):
+        if creation.asarray(condition).dtype != bool:
+            raise TypeError(f"invalid entry {n} in condlist: should be boolean ndarray")
+    dtype = np.result_type(*[c if type(c) in (int, float, complex) else creation.asarray(c).dtype for c in (*choices, default)])
+    found = creation.asarray(default, dtype)
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        found = elementwise.where(condition, creation.asarray(choice, dtype), found)
+    return found

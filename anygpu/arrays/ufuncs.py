@@ -104,7 +104,7 @@ class ufunc:
 
     def reduceat(self, array: object, indices: object, axis: int = 0, dtype: object = None, out: object = None) -> ndarray:
         """The elements along an axis combined from each index up to the next one."""
-        return cast(ndarray, self._by_numpy("reduceat", array, indices, axis=axis, dtype=dtype, out=out))
+        return cast(ndarray, self._by_numpy("reduceat", asarray(array), indices, axis=axis, dtype=dtype, out=out))
 
     def outer(self, a: object, b: object, /, **kwargs: object) -> object:
         """The function of every pair of elements: the axes of ``a``, and then those of ``b``."""

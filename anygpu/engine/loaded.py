@@ -50,27 +50,7 @@ if TYPE_CHECKING:
 
 
 def load(folder: str | os.PathLike[str]) -> LoadedModule:
-    """The kernels that ``anygpu compile`` wrote into a folder, each an attribute: ``m.saxpy[grid, block](...)``.
-
-    A launch takes the best code for its device: on the CPU the highest level of x86-64 that the processor has, on NVIDIA devices the
-    newest architecture that is not newer than the device. Nothing is compiled. The folder holds machine code that runs with your
-    rights, and its digests only show accidents: load what you trust.
-
-    Args:
-        folder: The folder, with its ``manifest.json``.
-
-    Raises:
-        LoadError: There is no manifest, it has another format, a file is missing or is not what was written. At a launch: nothing in the
-            folder is for this device.
-
-    Example:
-        >>> import anygpu as ag
-        >>> ag.load("no/such/folder")
-        Traceback (most recent call last):
-            ...
-        anygpu.errors.LoadError: no/such/folder holds no compiled kernels: there is no no/such/folder/manifest.json
-          hint: anygpu compile writes such a folder
-    """
+    """The kernels that ``anygpu compile`` wrote into a folder, each an attribute. See `anygpu.loading.load`."""
     place = Path(folder)
     manifest = read_manifest(place)
     for name in manifest.files:

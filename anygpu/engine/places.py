@@ -17,11 +17,12 @@ POOLED = 1 << 20  # bytes from which host memory is the pool's: the system takes
 class HostMemory:
     """Bytes of the host that NumPy allocated."""
 
-    __slots__ = ("__weakref__", "address", "array")
+    __slots__ = ("__weakref__", "address", "array", "writeable")
     device = "cpu"
 
     def __init__(self, array: np.ndarray, address: int | None = None):
         self.array = array
+        self.writeable: bool = array.flags.writeable
         self.address: int = array.__array_interface__["data"][0] if address is None else address
 
 
@@ -29,6 +30,7 @@ class DeviceMemory:
     """A buffer in a device's memory. Arrays work on their device's default stream."""
 
     __slots__ = ("__weakref__", "address", "buffer", "device")
+    writeable = True
 
     def __init__(self, buffer: Buffer):
         self.buffer = buffer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Word:
     """One word of the kernel language. Its meaning is given in ``frontend.calls``; here it has a name and a sentence.
@@ -9,6 +11,9 @@ class Word:
     Any callable with an attribute ``__anygpu_word__`` is taken for the word of that name, so that a library may offer plain
     Python stand-ins.
     """
+
+    # What a call outside kernels does, for a word that has a meaning there too.
+    outside: Callable[..., object] | None = None
 
     def __init__(self, name: str, doc: str, **members: Word):
         self.__anygpu_word__ = name
@@ -25,6 +30,8 @@ class Word:
         return list(self._members)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        if self.outside is not None:
+            return self.outside(*args, **kwargs)
         raise RuntimeError(
             f"ag.{self.__anygpu_word__} exists only inside kernels: call it in a function decorated with @ag.kernel or @ag.func"
         )
@@ -125,7 +132,11 @@ brev = Word("brev", "ag.brev(x): the bits in reverse order.")
 mulhi = Word("mulhi", "ag.mulhi(a, b): the upper half of the integer product.")
 fma = Word("fma", "ag.fma(a, b, c): a*b + c rounded once.")
 selp = Word("selp", "ag.selp(condition, a, b): a where the condition holds, else b; both are evaluated.")
-select = Word("select", "ag.select(condition, a, b): a where the condition holds, else b; both are evaluated.")
+select = Word(
+    "select",
+    "ag.select(condition, a, b): a where the condition holds, else b; both are evaluated. Outside kernels it is NumPy's: "
+    "ag.select(condlist, choicelist, default=0).",
+)
 bitcast = Word("bitcast", "ag.bitcast(x, dtype): the bits of x as a dtype of the same size.")
 rsqrt = Word("rsqrt", "ag.rsqrt(x): 1/sqrt(x).")
 exp10 = Word("exp10", "ag.exp10(x): 10**x.")

@@ -51,6 +51,9 @@ class Memory(Protocol):
     @property
     def device(self) -> str: ...
 
+    @property
+    def writeable(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

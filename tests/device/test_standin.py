@@ -322,22 +322,28 @@ def test_hip_python_has_every_name():
     assert [name for name in attributes if not hasattr(hip_python.hipDeviceAttribute_t, name)] == []
 
 
+class Exporter:
+    """An exporter of DLPack before version 1.0 (which takes no arguments), or of version 1.0."""
+
+    def __init__(self, array, version):
+        self.array, self.version = array, version
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def __dlpack__(self, **asked):
+        if asked and self.version is None:
+            raise TypeError("unexpected keyword argument")
+        return self.array.__dlpack__(max_version=self.version)
+
+
 def test_arrays_go_by_dlpack_without_copies(driver, gpu):
     host = np.arange(12, dtype=np.float32).reshape(3, 4)
     x = ag.asarray(host, device=gpu)
     assert x.__dlpack_device__() == ({"cuda": 2, "hip": 10}[driver.api], 0)
+    view = x[::2, 1:]
     for version in (None, (1, 0)):
-        view = x[::2, 1:]
-
-        class Old:  # an exporter of before version 1.0, or of version 1
-            __dlpack_device__ = view.__dlpack_device__
-
-            def __dlpack__(self, **asked):
-                if asked and version is None:
-                    raise TypeError("unexpected keyword argument")
-                return view.__dlpack__(max_version=version)
-
-        y = ag.from_dlpack(Old())
+        y = ag.from_dlpack(Exporter(view, version))
         assert y.device is gpu and y.shape == (2, 3) and y.strides == view.strides
         assert y.__anygpu_array__().buffer.address == view.__anygpu_array__().buffer.address
         assert ag.from_dlpack(x, copy=True).device is gpu
@@ -348,7 +354,7 @@ def test_arrays_go_by_dlpack_without_copies(driver, gpu):
 
     capsule = x.__dlpack__()
     assert len(dlpack._given) > 0
-    del capsule, x, y, view, Old
+    del capsule, x, y, view
     gc.collect()
     assert dlpack._given == {}
 
