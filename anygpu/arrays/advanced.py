@@ -31,10 +31,11 @@ class Chosen:
     shape: Shape
 
 
-def chosen(x: ndarray, key: tuple[object, ...]) -> Chosen | None:
-    """What a key with arrays of integers or masks among its parts chooses. None if it is not of that kind, or wrong: NumPy says how.
+def chosen(x: ndarray, key: tuple[object, ...], value: Shape | None = None) -> Chosen | None:
+    """What a key with arrays of integers or masks among its parts chooses, for values of a shape if they are given. None if it is not of
+    that kind, or wrong: NumPy says how.
 
-    Raises ``IndexError`` as NumPy does for indices that are out of bounds.
+    Raises as NumPy does ``ValueError`` for a shape that does not fit, and ``IndexError`` for indices that are out of bounds.
     """
     parts = _parts(key)
     used = 0 if parts is None else sum(map(_taken, parts))
@@ -67,16 +68,18 @@ def chosen(x: ndarray, key: tuple[object, ...]) -> Chosen | None:
         block = np.broadcast_shapes(*[index.shape for _, index in found])
     except ValueError:
         return None
-    if 0 not in block:
-        axes_of = _axes_of_view(x, basic)
-        for a, index in found:
-            check(index, view.shape[a], axes_of[a])
     at = first if where[-1] - where[0] == len(where) - 1 else 0
     numbers = {a: n for n, (a, _) in enumerate(found)}
     rest = [n for a, n in enumerate(view.shape) if a not in numbers]
     plain = iter([*range(at), *range(at + len(block), len(block) + len(rest))])
     axes = tuple([(numbers[a], COMPUTED, 0) if a in numbers else (0, next(plain), 1) for a in range(view.ndim)])
     shape = (*rest[:at], *block, *rest[at:])
+    if value is not None:
+        _check_shape(value, shape)
+    if 0 not in block:
+        axes_of = _axes_of_view(x, basic)
+        for a, index in found:
+            check(index, view.shape[a], axes_of[a])
     return Chosen(view, axes, tuple([spread(index, block, at, shape) for _, index in found]), shape)
 
 
@@ -209,12 +212,9 @@ def gather(base: Node, axes: AxisMap, indices: tuple[Node, ...], shape: Shape) -
 def scatter(to: Chosen, value: Node, function: str = "") -> None:
     """Give the elements that a key chooses values in C order, combined with what is there by a function."""
     target = to.view
-    extra = len(value.shape) - len(to.shape)
-    if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
-        value = Node("view", (value,), ((0, -1, 0),) * extra + identity(value.shape[extra:]), value.shape[extra:], value.dtype)
-    if not broadcasts_to(value.shape, to.shape):
-        given, wanted = (text.replace(",)", ",)") for text in map(shape_text, (value.shape, to.shape)))
-        raise ValueError(f"shape mismatch: value array of shape {given} could not be broadcast to indexing result of shape {wanted}")
+    shape = _check_shape(value.shape, to.shape)
+    if shape != value.shape:
+        value = Node("view", (value,), ((0, -1, 0),) * (len(value.shape) - len(shape)) + identity(shape), shape, value.dtype)
     base = target._storage.node
     elementwise.check_writeable(base)
     if value.dtype is not base.dtype:
@@ -225,6 +225,17 @@ def scatter(to: Chosen, value: Node, function: str = "") -> None:
     storage = target._storage
     storage.node = Node("scatter", (base, value, *to.indices), attrs, base.shape, base.dtype)
     pending.add(storage)
+
+
+def _check_shape(given: Shape, wanted: Shape) -> Shape:
+    """The shape of values without leading axes of one element that the elements they go to do not have: NumPy drops those. Raises
+    ``ValueError`` if the values do not fit."""
+    extra = max(0, len(given) - len(wanted))
+    kept = given[extra:] if given[:extra] == (1,) * extra else given
+    if not broadcasts_to(kept, wanted):
+        shapes = f"value array of shape {shape_text(given)} could not be broadcast to indexing result of shape {shape_text(wanted)}"
+        raise ValueError(f"shape mismatch: {shapes}")
+    return kept
 
 
 # ------------------------------------------------------------------------------------------------------------------------ along an axis

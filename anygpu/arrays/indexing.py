@@ -40,10 +40,11 @@ def put(x: ndarray, key: object, value: object) -> None:
         return
     if _put_masked(x, key, value):
         return
-    to = advanced.chosen(x, key if type(key) is tuple else (key,))
+    given = elementwise.operand(value)
+    node = given if isinstance(given, Node) else elementwise.scalar_for(given, x)
+    to = advanced.chosen(x, key if type(key) is tuple else (key,), node.shape)
     if to is not None:
-        given = elementwise.operand(value)
-        advanced.scatter(to, given if isinstance(given, Node) else elementwise.scalar_for(given, x))
+        advanced.scatter(to, node)
         return
     pending.flush()  # what was recorded before reads the elements as they are
     on_cpu = x.device.name == "cpu"

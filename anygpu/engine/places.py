@@ -63,7 +63,7 @@ def copy_of(memory: Memory) -> Memory:
     if isinstance(memory, HostMemory):
         copy = allocate(memory.array.nbytes, "cpu")
         assert isinstance(copy, HostMemory)
-        copy.array[:] = memory.array.reshape(-1).view(np.uint8)
+        copy.array[: memory.array.nbytes] = memory.array.reshape(-1).view(np.uint8)  # memory has at least one byte
         return copy
     assert isinstance(memory, DeviceMemory)
     device = memory.buffer.device

@@ -238,6 +238,8 @@ def test_bounds_are_checked_at_the_line() -> None:
         ag.zeros((2, 10))[:, index[::-1]]
     with pytest.raises(IndexError, match="index -30 is out of bounds for axis 0 with size 10"):
         a[[1, -30]] = 2
+    with pytest.raises(ValueError, match=r"shape mismatch: value array of shape \(3,\) could not be broadcast to indexing result of shape"):
+        a[[1, 30]] = [1, 2, 3]  # what NumPy looks at first
     many = ag.array(np.full(100_000, 3))
     many[70_000] = 10
     with pytest.raises(IndexError, match="index 10 is out of bounds for axis 0 with size 10"):

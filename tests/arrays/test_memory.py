@@ -20,6 +20,12 @@ def computed(value: float) -> ag.ndarray:
     return x
 
 
+def test_arrays_without_elements_are_assigned_to_themselves() -> None:
+    a = ag.array(np.zeros(0))
+    a[...] = a
+    assert a.tolist() == []
+
+
 def test_memory_is_used_again(device: ag.Device) -> None:
     gc.collect()
     x = computed(1)
