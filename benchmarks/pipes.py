@@ -9,9 +9,11 @@ Reply = dict[str, object]
 
 
 class PeerProcess:
-    def __init__(self, peer: str, python: str, threads: int, root: Path, log: IO[str], device: str) -> None:
+    def __init__(
+        self, peer: str, python: str, threads: int, root: Path, log: IO[str], device: str, worker: str = "benchmarks.worker"
+    ) -> None:
         self.peer = peer
-        self._command = [python, "-u", "-m", "benchmarks.worker"]
+        self._command = [python, "-u", "-m", worker]
         self._threads = threads
         self._root = root
         self._log = log

@@ -89,18 +89,27 @@ def absent_reason(suite: ModuleType, peer: str) -> str:
     return str(suite.ABSENT.get(peer, "no version of this kernel"))
 
 
-def main() -> None:
+class Answers(Protocol):
+    """What a worker answers: `Worker`, and `arrays_worker.ArrayWorker`."""
+
+    def start(self, peer: str, threads: int, device: str) -> Reply: ...
+
+    def prepare(self, kernel: str, quick: bool, outputs: str) -> Reply: ...
+
+    def sample(self, repeats: int) -> Reply: ...
+
+
+def main(worker: Answers) -> None:
     # Peers print banners: what they write to standard output goes to standard error, and the answers to a private copy of the pipe.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if request["do"] == "start":
                 reply = worker.start(request["peer"], request["threads"], request["device"])
             elif request["do"] == "prepare":
-                reply = worker.prepare(request["kernel"], request["quick"], request["outputs"])
+                reply = worker.prepare(**{name: value for name, value in request.items() if name != "do"})
             elif request["do"] == "sample":
                 reply = worker.sample(request["repeats"])
             else:
@@ -112,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Worker())

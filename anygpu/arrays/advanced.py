@@ -15,6 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from anygpu.arrays import elementwise, host
 from anygpu.arrays.ndarray import fresh, ndarray, numpy_of, pending, strides_of
 from anygpu.dtypes import int64
+from anygpu.engine.compaction import compact
 from anygpu.engine.evaluate import evaluate
 from anygpu.ir.graph import COMPUTED, AxisMap, Node, Shape, broadcast, broadcasts_to, identity, postorder, shape_text
 from anygpu.passes.extremes import extremes
@@ -95,6 +96,8 @@ def _parts(key: tuple[object, ...]) -> list[object] | None:
             if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
                 return None
             part = operator.index(item)
+        if isinstance(part, Node) and not part.shape and part.dtype.kind in "iu":
+            part = int(numpy_of(part))
         if isinstance(part, Node) and (part.dtype.kind not in "biu" or (part.dtype.kind == "b" and not part.shape)):
             return None
         found.append(part)
@@ -136,8 +139,34 @@ def spread(index: Node, block: Shape, at: int, shape: Shape) -> Node:
 
 
 def nonzero(mask: Node) -> list[Node]:
-    """The indices along each axis of the elements that are true."""
-    return [elementwise.constant(found) for found in numpy_of(mask).nonzero()]
+    """The indices along each axis of the elements that are true, computed at once."""
+    if _is_short(mask):
+        return [elementwise.constant(np.ascontiguousarray(found)) for found in numpy_of(mask).nonzero()]
+    ramps = [Node("iota", (), (), (n,), int64) for n in mask.shape]
+    shown = [Node("view", (ramp,), ((0, axis, 1),), mask.shape, int64) for axis, ramp in enumerate(ramps)]
+    return _compacted(mask, shown, mask.device or "cpu")
+
+
+def masked(x: Node, mask: Node) -> ndarray:
+    """The elements where a mask of the same shape holds, computed at once."""
+    if _is_short(mask) and x.device == "cpu" and mask.device in (None, "cpu"):
+        return fresh(elementwise.constant(numpy_of(x)[numpy_of(mask)]))
+    return fresh(_compacted(mask, [x], x.device or "cpu")[0])
+
+
+def _is_short(mask: Node) -> bool:
+    return mask.device in (None, "cpu") and mask.size <= SHORT
+
+
+def _compacted(mask: Node, values: list[Node], device: str) -> list[Node]:
+    _flush_below([mask, *values])
+    return compact(mask, values, device)
+
+
+def _flush_below(nodes: list[Node]) -> None:
+    """Do what is recorded if nodes need assignments that are pending: others may read what was there before."""
+    if any(node.op in ("update", "scatter") for node in postorder(nodes)):
+        pending.flush()
 
 
 def check(index: Node, extent: int, axis: int) -> None:
@@ -157,8 +186,7 @@ SHORT = 1 << 14  # elements that NumPy has looked at before a kernel has started
 def _measured(index: Node) -> tuple[int, int]:
     """The least and the greatest element of an array of integers, which is computed."""
     if index.place is None:
-        if any(node.op in ("update", "scatter") for node in postorder([index])):
-            pending.flush()
+        _flush_below([index])
         if index.device is None:
             index.device = "cpu"
         evaluate([index])

@@ -28,6 +28,7 @@ COMPLEX = frozenset((
     "sin", "cos", "tan", "sinh", "cosh", "tanh", "equal", "not_equal", "isnan", "isinf", "isfinite", "conjugate", "power", "logical_not",
 ))  # fmt: skip
 _PYTHON = (bool, int, float, complex)
+Operand = Node | bool | int | float | complex
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ def scalar(value: object, dtype: DType) -> Node:
 
 def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...], out: ndarray | None = None) -> Node:
     """The node of a ufunc of operands, of whose result ``out`` takes the value if it is given."""
+    if name == "power":
+        name, given = _short_power(*given)
     kinds: tuple[object, ...] = tuple([g.dtype if type(g) is Node else type(g) for g in given])
     if int in kinds and name in _COMPARISONS:
         kinds = tuple([_comparable(k, g, other) for k, g, other in zip(kinds, given, reversed(kinds), strict=True)])
@@ -133,6 +136,19 @@ def map_nodes(name: str, given: tuple[Node | bool | int | float | complex, ...],
         else:
             nodes.append(scalar(value, dtype))
     return Node("map", tuple(nodes), loop.attrs, shape or (), loop.result)
+
+
+# Powers that NumPy, too, computes by a function that is exact, or is correctly rounded, and takes a fraction of the time.
+_SHORT_POWERS = {2.0: "square", 0.5: "sqrt", 1.0: "positive", -1.0: "reciprocal"}
+
+
+def _short_power(x: Operand, exponent: Operand) -> tuple[str, tuple[Operand, ...]]:
+    """How a power is computed: the function and its operands."""
+    if type(x) is Node and type(exponent) in (int, float):
+        short = _SHORT_POWERS.get(exponent)  # type: ignore[arg-type]
+        if short is not None and (x.dtype.is_float or (short == "square" and type(exponent) is int and x.dtype.is_integer)):
+            return short, (x,)
+    return "power", (x, exponent)
 
 
 def _broadcast(a: Shape, b: Shape, name: str) -> Shape:

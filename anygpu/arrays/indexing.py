@@ -17,6 +17,9 @@ def get(x: ndarray, key: object) -> ndarray:
     if view is not None:
         # an element is a value, as NumPy's scalars are, unless "..." asks for a view
         return elementwise.copy(view) if _is_element(view, key) else view
+    mask = _mask_of(key)
+    if mask is not None and mask.shape == x.shape:
+        return advanced.masked(x._node(), mask)
     to = advanced.chosen(x, key if type(key) is tuple else (key,))
     if to is not None:
         return advanced.gather(to.view._node(), to.axes, to.indices, to.shape)
@@ -50,19 +53,21 @@ def put(x: ndarray, key: object, value: object) -> None:
         elementwise.assign(x, elementwise.constant(elements))
 
 
-def _put_masked(x: ndarray, key: object, value: object) -> bool:
-    """``x[mask] = value``, where every element gets the same, or every row: no index is needed, and nothing is copied."""
+def _mask_of(key: object) -> Node | None:
+    """The mask of a key that is one, of at least one axis."""
     if type(key) is tuple and len(key) == 1:
         (key,) = key
-    if isinstance(key, np.ndarray) and key.dtype == bool:
-        mask = elementwise.constant(key)
-    elif isinstance(key, ndarray) and key.dtype == bool:
-        mask = key._node()
-    else:
+    if isinstance(key, np.ndarray | ndarray) and key.dtype == bool and key.shape:
+        return key._node() if isinstance(key, ndarray) else elementwise.constant(key)
+    return None
+
+
+def _put_masked(x: ndarray, key: object, value: object) -> bool:
+    """``x[mask] = value``, where every element gets the same, or every row: no index is needed, and nothing is copied."""
+    mask = _mask_of(key)
+    if mask is None or mask.shape != x.shape[: len(mask.shape)]:
         return False
     count = len(mask.shape)
-    if not count or mask.shape != x.shape[:count]:
-        return False
     given = elementwise.operand(value)
     node = given if isinstance(given, Node) else elementwise.scalar_for(given, x)
     rows = x.shape[count:]

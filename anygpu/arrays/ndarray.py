@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import cast
 
 import numpy as np
 
@@ -486,7 +485,7 @@ class ndarray:
 
     def nonzero(self) -> tuple[ndarray, ...]:
         """The indices of the elements that are not zero, an array for each axis."""
-        return cast(tuple[ndarray, ...], host.call(np.nonzero, (self,), {}))
+        return masks.nonzero(self)
 
     def round(self, decimals: int = 0, out: ndarray | None = None) -> ndarray:
         """The elements rounded to some decimals, ties to even."""
@@ -786,6 +785,6 @@ _NAMES = ("bool", "(u)int8 to 64", "float16, 32 and 64", "bfloat16", "complex64 
 
 
 # At the end, since they build on the class: methods find them when they are called.
-from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, reductions, scans, standard  # noqa: E402
+from anygpu.arrays import advanced, elementwise, host, indexing, manipulation, masks, reductions, scans, standard  # noqa: E402
 
 __all__ = ["Storage", "current_name", "fresh", "from_host", "ndarray", "numpy_of", "pending", "strides_of", "view_of", "wrap"]

@@ -34,7 +34,7 @@ def reduce(
         return host.array(getattr(np, function).reduce, (x,), _given(axis=axis, out=out, keepdims=keepdims, initial=initial, where=where))
     if function in ("maximum", "minimum", "fmax", "fmin") and initial is NOTHING and any(node.shape[a] == 0 for a in axes):
         raise ValueError(f"zero-size array to reduction operation {function} which has no identity")
-    if node.dtype is not dtype:
+    if node.dtype is not dtype or not axes:  # the value of no other array, which may be written to
         node = Node("cast", (node,), (), node.shape, dtype)
     if axes:
         shape = tuple([n for a, n in enumerate(node.shape) if a not in axes])

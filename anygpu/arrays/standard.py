@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, host, manipulation
+from anygpu.arrays import creation, elementwise, host, manipulation, masks
 from anygpu.arrays.ndarray import ndarray
 from anygpu.arrays.reductions import NOTHING
 
@@ -83,7 +83,7 @@ def where(condition: object, x: object = NOTHING, y: object = NOTHING, /) -> obj
         array([10, 10,  3,  4])
     """
     if x is NOTHING and y is NOTHING:
-        return host.call(np.where, (condition,), {})
+        return masks.nonzero(condition if isinstance(condition, ndarray) else creation.asarray(condition))
     if x is NOTHING or y is NOTHING:
         raise ValueError("either both or neither of x and y should be given")
     return elementwise.where(condition, x, y)

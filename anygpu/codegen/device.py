@@ -276,6 +276,11 @@ class Target:
         """The lanes that hold the same i32 or i64, if the target has an instruction for it."""
         return None
 
+    def reduce(self, w: DeviceWriter, members: str, op: str, value: str, signed: bool) -> str | None:
+        """The i32 values of all 32 lanes of a warp combined (``add``, ``min``, ``max``, ``and``, ``or``, ``xor``), if the target has an
+        instruction for it."""
+        return None
+
     def some(self, w: DeviceWriter, bit: str) -> str | None:
         """Whether ``bit`` holds for any work-item that runs in step with this one, where branching on that is worth it: on devices that
         run work-items as vectors, code under a condition that differs between them costs its time even if none takes it."""

@@ -80,7 +80,7 @@ _CALLED = {
 
 def link_shared(image: bytes, cpu: HostCpu, name: str) -> bytes | None:
     """An object file as a shared library of that file name; None if there is no linker, or the one at hand lacks a compiler's own library
-    that the code needs (float16 on processors without it). Raises ``InternalError`` if a C compiler fails.
+    that the code needs. Raises ``InternalError`` if a C compiler fails.
     """
     command = shared_linker(cpu)
     if command is None:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from anygpu.codegen.soft_halves import soft_halves
 from anygpu.errors import InternalError
 
 
@@ -77,7 +78,7 @@ def compile_modules(texts: Sequence[str], cpu: HostCpu, stages: dict[str, str] |
 
     try:
         module = llvm.parse_assembly(texts[0])
-        for text in texts[1:]:
+        for text in [*texts[1:], *soft_halves(texts, cpu.triple, cpu.features)]:
             module.link_in(llvm.parse_assembly(text))
         module.verify()
     except RuntimeError as error:

@@ -14,9 +14,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from anygpu.codegen.comgr import comgr
 from anygpu.codegen.device import DeviceCode, Target
 from anygpu.codegen.targets.amdgcn import amdgcn, wave_of
-from anygpu.codegen.targets.nvptx import NVPTX
+from anygpu.codegen.targets.nvptx import nvptx
 from anygpu.codegen.targets.spirv import SPIRV
 from anygpu.codegen.worker import Job, compile_apart
 from anygpu.errors import InternalError
@@ -40,7 +41,8 @@ def recipe(architecture: str) -> Recipe:
     """What to compile for an architecture. Raises ``ValueError`` for a name of none."""
     if architecture.startswith("sm_"):
         number = architecture.rstrip("af")
-        return Recipe(NVPTX, architecture, f"+ptx{_PTX_VERSIONS.get(number, 78)}", "assembly", 3)
+        target = nvptx(int(number.removeprefix("sm_")))
+        return Recipe(target, architecture, f"+ptx{_PTX_VERSIONS.get(number, 78)}", "assembly", 3)
     if architecture.startswith("gfx"):
         wave = wave_of(architecture)
         return Recipe(amdgcn(wave), architecture, f"+wavefrontsize{wave}" if wave == 32 else "", "object", 3)
@@ -70,19 +72,34 @@ def _compile(code: DeviceCode, architecture: str, output: str) -> bytes:
     return compile_apart(job, f"kernel '{code.kernel}' for {architecture}")
 
 
+def can_link() -> bool:
+    """Whether there is a linker for AMD code objects."""
+    return comgr() is not None or linker() is not None
+
+
 def linker() -> list[str] | None:
-    """The command of an ELF linker for AMD code objects: the ziglang wheel's, else the ``ld.lld`` on the path; None if there is neither."""
-    if importlib.util.find_spec("ziglang") is not None:
-        return [sys.executable, "-m", "ziglang", "ld.lld"]
+    """The command of an ELF linker: ROCm's or any other ``ld.lld`` on the path, else the ziglang wheel's; None if there is neither."""
     found = shutil.which("ld.lld")
-    return [found] if found else None
+    if found:
+        return [found]
+    wheel = importlib.util.find_spec("ziglang")
+    if wheel is None or wheel.origin is None:
+        return None
+    program = Path(wheel.origin).with_name("zig.exe" if sys.platform == "win32" else "zig")
+    return [str(program), "ld.lld"] if program.exists() else [sys.executable, "-m", "ziglang", "ld.lld"]
 
 
-def link(image: bytes) -> bytes:
-    """A relocatable AMD object as the shared code object that drivers load. Raises ``InternalError`` if there is no linker or it fails."""
+def link(image: bytes, architecture: str) -> bytes:
+    """A relocatable AMD object as the shared code object that drivers load: by ROCm's library where it is installed, else by ``linker``.
+
+    Raises ``InternalError`` if there is no linker or it fails.
+    """
+    library = comgr()
+    if library is not None:
+        return library.link(image, architecture)
     command = linker()
     if command is None:
-        raise InternalError("no linker for AMD code objects: install the ziglang package or put ld.lld (16 or newer) on the path")
+        raise InternalError(f"no linker for AMD code objects: {LINKER_CHOICES}")
     with tempfile.TemporaryDirectory(prefix="anygpu-link-") as folder:
         source, result = Path(folder) / "kernel.o", Path(folder) / "kernel.hsaco"
         source.write_bytes(image)
@@ -92,4 +109,6 @@ def link(image: bytes) -> bytes:
         return result.read_bytes()
 
 
-__all__ = ["Recipe", "assembly", "compile_device", "link", "linker", "recipe"]
+LINKER_CHOICES = "install ROCm or the ziglang package, or put ld.lld (16 or newer) on the path"
+
+__all__ = ["LINKER_CHOICES", "Recipe", "assembly", "can_link", "compile_device", "link", "linker", "recipe"]

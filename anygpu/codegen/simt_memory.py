@@ -12,6 +12,9 @@ from anygpu.codegen.simt_atomics import emit_atomic
 from anygpu.codegen.simt_values import Values, from_memory, to_memory, zero
 from anygpu.dtypes import Field, bool_, int32, int64
 from anygpu.ir.kernel import Array, Atomic, Cast, Const, Expr, Load, Ref, Store
+from anygpu.passes.intervals import interval, position
+
+_NEIGHBOURS = 1 << 20  # elements; an array has fewer than 2**30 of those that take more than a byte
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,12 @@ class MemoryAccess:
         moved = values.at_entry(("base", array.name), lambda: self.w.emit(f"getelementptr i8, {pointer} {buffer}, i64 {offset}"))
         return f"{pointer} {moved}"
 
-    def address(self, place: Place, index: list[str], part: Field, wide: bool = True) -> str:
+    def address(self, place: Place, index: list[str], part: Field, wide: bool = True, inside: bool = True) -> str:
         """The typed pointer to a scalar. The last axis is a step of elements where it is packed, a form that vectorisers know.
-        ``wide``: an index may be beyond int32."""
+        ``wide``: an index may be beyond int32. ``inside``: none is negative."""
         w, array = self.w, place.array
         if index and self.values.target.narrow and self.values.options.small:
-            return self._near(place, index, part, wide)
+            return self._near(place, index, part, wide, inside)
         pointer = self._base(place)
         kind = pointer.rpartition(" ")[0]
         total = str(part.offset) if part.offset else ""
@@ -139,14 +142,14 @@ class MemoryAccess:
             pointer = f"{kind} {w.emit(f'getelementptr i8, {pointer}, i64 {total}')}"
         return f"{kind} {w.emit(f'getelementptr {memory_type(part.dtype)}, {pointer}, i64 {packed}')}" if packed else pointer
 
-    def _near(self, place: Place, index: list[str], part: Field, wide: bool) -> str:
+    def _near(self, place: Place, index: list[str], part: Field, wide: bool, inside: bool) -> str:
         """The same for an array that spans under 2**31 bytes: distances have 32 bits if the indices have, and count elements if those are
         packed."""
         w = self.w
         pointer = self._base(place)
         kind = pointer.rpartition(" ")[0]
         low = [at if wide or at.lstrip("-").isdigit() else w.emit(f"trunc i64 {at} to i32") for at in index]
-        distance, packed = self.distance(place, low, part, wide, "nuw nsw" if place.array.layout == "C" else "nsw")
+        distance, packed = self.distance(place, low, part, wide, "nuw nsw" if place.array.layout == "C" and inside else "nsw")
         found = w.emit(f"getelementptr {memory_type(part.dtype) if packed else 'i8'}, {pointer}, i64 {distance}")
         if part.offset:
             found = w.emit(f"getelementptr i8, {kind} {found}, i64 {part.offset}")
@@ -183,8 +186,18 @@ class MemoryAccess:
         narrow = [(values.evaluate(i), i.dtype) for i in map(_plain, stmt.index)]
         index = [text if dtype.bits == 64 else w.emit(f"sext i32 {text} to i64") for text, dtype in narrow]
         far = any(dtype.bits == 64 and not isinstance(i, Const) for i, (_, dtype) in zip(stmt.index, narrow, strict=True))
+
+        def address() -> str:
+            beside = None if far else self._beside(stmt, place, part)
+            if beside is None:
+                return self.address(place, index, part, far)
+            base, steps, inside = beside
+            start = w.emit(f"sext i32 {values.evaluate(base)} to i64")
+            pointer = self.address(place, [*index[:-1], start], part, False, inside)
+            return f"{pointer.rpartition(' ')[0]} {w.emit(f'getelementptr {memory_type(part.dtype)}, {pointer}, i64 {steps}')}"
+
         if not (stmt.checked and values.options.bounds_check and index):
-            return act(self.address(place, index, part, far), part)
+            return act(address(), part)
         inside = ""
         for axis, (text, dtype) in enumerate(narrow):
             if dtype.bits == 64 or not values.options.small:
@@ -196,7 +209,7 @@ class MemoryAccess:
         incoming: list[tuple[str, str]] = []
 
         def do() -> None:
-            result = act(self.address(place, index, part, far), part)
+            result = act(address(), part)
             incoming.append((result, w.label))
             w.branch(end)
 
@@ -218,6 +231,21 @@ class MemoryAccess:
             return ""
         sources = ", ".join(f"[ {value}, %{label} ]" for value, label in [*incoming, (zero(part.dtype), bad)])
         return w.emit(f"phi {scalar_type(part.dtype)} {sources}")
+
+    def _beside(self, stmt: Load | Store | Atomic, place: Place, part: Field) -> tuple[Expr, int, bool] | None:
+        """For ``a[i, j + 1]``: ``j``, 1, and whether ``j`` is surely not negative. The place of ``a[i, j]`` serves all its neighbours then.
+
+        That place may be outside the array, by so little that its distance fits 32 bits all the same.
+        """
+        values, array, last = self.values, place.array, stmt.index[-1]
+        state = values.state
+        packed = array.layout == "C" and array.itemsize == part.dtype.itemsize > 1
+        if state is None or not packed or array.space != "global" or last.dtype is not int32:
+            return None
+        base, steps = position(last, state, values.facts)
+        if not steps or abs(steps) > _NEIGHBOURS or base.dtype is not int32 or isinstance(base, Const):
+            return None
+        return base, steps, interval(base, state, values.facts)[0] >= 0
 
     def load(self, stmt: Load) -> None:
         def act(address: str, part: Field) -> str:

@@ -265,6 +265,12 @@ class WarpOperations:
         return w.emit(f"load {kind}, {total}")
 
     def _reduce_tree(self, members: str, op: str, value: str, dtype: DType) -> str:
+        if dtype.bits <= 32:
+            signed = dtype.kind == "i"
+            wide = value if dtype.bits == 32 else self.w.emit(f"{'sext' if signed else 'zext'} i{dtype.bits} {value} to i32")
+            known = self.values.target.reduce(self.w, members, op, wide, signed)
+            if known is not None:
+                return known if dtype.bits == 32 else self.w.emit(f"trunc i32 {known} to i{dtype.bits}")
         for distance in (16, 8, 4, 2, 1):
             partner = self.w.emit(f"xor i32 {self._lane()}, {distance}")
             value = combine(self.w, op, dtype, value, [self._from_lane(members, value, dtype, partner)])

@@ -78,7 +78,7 @@ def compile_here(job: Job) -> bytes:
     target = machine()
     options = llvm.create_pipeline_tuning_options(speed_level=job.level)
     options.loop_vectorization = False  # a GPU's lanes are its vectors
-    options.slp_vectorization = False
+    options.slp_vectorization = job.triple.startswith("amdgcn")  # CDNA computes on two float32 at once
     options.loop_interleaving = False
     options.loop_unrolling = job.unroll
     builder = llvm.create_pass_builder(target, options)

@@ -99,7 +99,7 @@ class _Unit:
 def check_targets(targets: Sequence[str]) -> None:
     """Raise ``TargetError`` for a target that does not exist, or that cannot be compiled for with what is installed."""
     from anygpu.codegen.library import CPU_TARGETS, processor
-    from anygpu.codegen.offline import linker
+    from anygpu.codegen.offline import LINKER_CHOICES, can_link
 
     for target in targets:
         if target in CPU_TARGETS:
@@ -109,8 +109,8 @@ def check_targets(targets: Sequence[str]) -> None:
                 raise TargetError(str(error)) from error
         elif not _GPU.fullmatch(target):
             raise TargetError(f"there is no target {target!r}: GPUs are sm_90, gfx942, spirv and the like, CPUs {', '.join(CPU_TARGETS)}")
-        elif target.startswith("gfx") and linker() is None:
-            raise TargetError(f"{target} needs a linker: install the ziglang package or put ld.lld (16 or newer) on the path")
+        elif target.startswith("gfx") and not can_link():
+            raise TargetError(f"{target} needs a linker: {LINKER_CHOICES}")
 
 
 def compile_folder(

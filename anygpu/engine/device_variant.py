@@ -124,7 +124,7 @@ def artifact_for(source: IrKernel, final: IrKernel, device: DeviceOptions, targe
         code = emit_device(final, recipe(target).target, device)
         image = compile_device(code, target)
         if target.startswith("gfx"):
-            image = link(image)
+            image = link(image, target)
     form = "spirv" if target == "spirv" else "ptx" if target.startswith("sm_") else "codeobject"
     return DeviceArtifact(
         form, image, code.entry, code.words, with_unsigned(code.sites, source), code.launch_shared_bytes, code.flat, code.capabilities,

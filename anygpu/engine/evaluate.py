@@ -76,6 +76,18 @@ def _evaluate(pending: Sequence[Node], order: Sequence[Node]) -> None:
             _run(group)
 
 
+def ready(nodes: Sequence[Node], device: str) -> list[Node]:
+    """Nodes of one shape that a kernel on a device can compute as they are: what it could not is computed first."""
+    order = postorder(nodes)
+    if all(node.op in _ONE_KERNEL or (node.op == "gather" and node.args[0].place is not None) for node in order):
+        _settle_on(order, device)
+    else:
+        for node in nodes:
+            node.device = node.device or device
+        evaluate(nodes)
+    return [moved(in_order(n), device) if n.place is not None and n.place.memory.device != device else n for n in nodes]
+
+
 def explain(roots: Sequence[Node]) -> str:
     """The kernels that computing nodes would run: what each stores, what is fused into it, and the bytes that it reads and writes."""
     pending = [root for root in roots if root.place is None]

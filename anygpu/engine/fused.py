@@ -42,7 +42,7 @@ class FusedKernel:
         if not form.ranged:
             count = math.prod(extents[: form.kept])
             grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
-            if form.schedule == "rows":  # a warp for each part
+            if form.schedule != "block":  # a warp for each part
                 grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
             block = REDUCE_BLOCK
             tail = (*extents[form.kept :], *extents[: form.kept])

@@ -20,10 +20,10 @@ class HostMemory:
     __slots__ = ("__weakref__", "address", "array", "writeable")
     device = "cpu"
 
-    def __init__(self, array: np.ndarray):
+    def __init__(self, array: np.ndarray, address: int | None = None):
         self.array = array
-        self.writeable: bool = array.flags.writeable
-        self.address: int = array.__array_interface__["data"][0]
+        self.writeable: bool = address is not None or array.flags.writeable
+        self.address: int = array.__array_interface__["data"][0] if address is None else address
 
 
 class DeviceMemory:
@@ -42,16 +42,20 @@ class DeviceMemory:
 def allocate(size: int, device: str) -> Memory:
     """Memory for ``size`` bytes on a device, not initialised."""
     if device == "cpu":
-        return HostMemory(np.empty(max(size, 1), np.uint8) if size < POOLED else _pooled(size))
+        if size >= POOLED:
+            return _pooled(size)
+        array = np.empty(max(size, 1), np.uint8)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type] # (a third of the array interface's time)
+        return HostMemory(array, address)
     return DeviceMemory(Device(device).allocate(-(-max(size, 1) // 4) * 4))
 
 
-def _pooled(size: int) -> np.ndarray:
+def _pooled(size: int) -> HostMemory:
     """Host memory of the CPU device's pool, where it goes back when no array of NumPy's or ours shows it any more."""
     buffer = Device("cpu").allocate(size)
     keeper = (ctypes.c_char * size).from_address(buffer.address)
     keeper.buffer = buffer  # type: ignore[attr-defined]
-    return np.frombuffer(memoryview(keeper), np.uint8)
+    return HostMemory(np.frombuffer(memoryview(keeper), np.uint8), buffer.address)
 
 
 def copy_of(memory: Memory) -> Memory:

@@ -9,6 +9,7 @@ from typing import cast
 
 from anygpu.dtypes import dtype_named, int64, plain_fields
 from anygpu.frontend.context import Scope, Shared
+from anygpu.frontend.fused_compaction import compaction
 from anygpu.frontend.fused_ordered import ordered
 from anygpu.frontend.fused_reductions import block, serial, store_part
 from anygpu.frontend.fused_scans import columns, rows
@@ -91,6 +92,8 @@ def lower_form(form: Form) -> Kernel:
         kept = [integer(f"k{axis}") for axis in range(form.kept)]
         if form.schedule == "rows":
             rows(made, kept, reduced[0])
+        elif form.schedule in ("count", "compact"):
+            compaction(made, reduced)
         else:
             block(made, reduced, kept)
     return Kernel("fused", tuple(params), tuple(shared.declared), tuple(scope.body), range_ndim)

@@ -16,7 +16,7 @@ from anygpu.dtypes import dtype_named
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
 from anygpu.passes.tracing import Step, Tracer, Walked
 
-Schedule = Literal["map", "serial", "block", "ordered", "columns", "rows"]
+Schedule = Literal["map", "serial", "block", "ordered", "columns", "rows", "count", "compact"]
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
 
@@ -74,7 +74,7 @@ class Form:
     Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block"); "ordered" is one work-item that stores
     every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any.
     "columns" and "rows" are scans along the last axis, by a work-item or a warp for each part of it; what comes before a part is the last
-    of the loads.
+    of the loads. "count" and "compact" go through a mask, by a warp for each part of it.
     """
 
     ndim: int
@@ -94,7 +94,7 @@ class Form:
     @property
     def ranged(self) -> bool:
         """Whether it is launched over a range; else over a grid of blocks of `REDUCE_BLOCK`."""
-        return self.schedule not in ("block", "rows")
+        return self.schedule in ("map", "serial", "ordered", "columns")
 
 
 @dataclass(frozen=True, slots=True)

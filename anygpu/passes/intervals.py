@@ -474,5 +474,5 @@ def in_bounds(index: tuple[Expr, ...], array: Array, state: State, facts: Facts)
 
 __all__ = [
     "INT32", "Facts", "Intervals", "Mapping", "State", "analyse", "decided", "hull", "in_bounds", "inside", "interval", "is_exact",
-    "refine",
+    "position", "refine",
 ]  # fmt: skip

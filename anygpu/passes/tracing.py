@@ -32,12 +32,15 @@ class Tracer:
 
     def value(self, node: Node, seen: AxisMap | None = None) -> int:
         """The step that computes an element of ``node``, seen through a view in the domain's shape (None: it has that shape)."""
-        if seen is not None and seen == self._identity:
+        if seen is None or seen == self._identity:
             seen = None
-        key = (id(node), seen)
+            key: object = id(node)
+        else:
+            key = (id(node), seen)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._trace(node, seen)
+            place = node.place
+            known = self._known[key] = self._trace(node, seen) if place is None else self._load(place, node, seen)
         return known
 
     def forget(self) -> None:
@@ -56,12 +59,11 @@ class Tracer:
         return not any(type(v) is int and not -(1 << 31) <= v < 1 << 31 for v, _ in self.scalars)
 
     def _trace(self, node: Node, seen: AxisMap | None) -> int:
-        if node.place is not None:
-            return self._load(node.place, node, seen)
         match node.op:
             case "map":
                 function, dtypes = node.attrs
-                operands = tuple([self._operand(arg, node, seen) for arg in node.args])
+                shape = node.shape
+                operands = tuple([self.value(a, seen) if a.shape == shape else self._operand(a, node, seen) for a in node.args])
                 return self._step(("map", function, operands, dtypes, node.dtype.name))
             case "cast":
                 return self._step(("cast", self.value(node.args[0], seen), node.dtype.name))
@@ -136,10 +138,8 @@ class Tracer:
             known = self._known["wrap", at, extent] = self._step(("wrap", at, self._integers(extent)))
         return known
 
-    def walk(self, place: Place, seen: AxisMap | None, shape: Shape) -> tuple[int, Shape, Computed]:
+    def walk(self, place: Place, seen: AxisMap, shape: Shape) -> tuple[int, Shape, Computed]:
         """The address, and the strides along the domain and along computed indices, of an array of ``shape`` that is seen so."""
-        if seen is None:
-            return place.address, place.strides, ()
         address = place.address
         along = [0] * len(self.domain)
         computed = []
@@ -153,7 +153,11 @@ class Tracer:
         return address, tuple(along), tuple(computed)
 
     def _load(self, place: Place, node: Node, seen: AxisMap | None) -> int:
-        address, strides, computed = self.walk(place, seen, node.shape)
+        if seen is None:
+            address, strides = place.memory.address + place.offset, place.strides
+            computed: Computed = ()
+        else:
+            address, strides, computed = self.walk(place, seen, node.shape)
         key = (address, strides, node.dtype, computed)
         known = self._known.get(key)
         if known is None:

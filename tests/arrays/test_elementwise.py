@@ -148,3 +148,21 @@ def test_out_and_in_place() -> None:
     assert n.tolist() == [1, 2, 3]
     with pytest.raises(OverflowError, match="Python integer 300 out of bounds for uint8"):
         ag.array([1], np.uint8) + 300
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize("exponent", [2, 2.0, 0.5, 1, 1.0, -1.0, 0, 3])
+def test_short_powers_have_numpys_dtypes_and_bits(dtype: str, exponent: float) -> None:
+    x = np.array([-0.0, 0.0, 2.5, 3, 7, 100], dtype)
+    with np.errstate(all="ignore"):
+        want = x**exponent
+    got = ag.array(x) ** exponent
+    assert got.dtype == want.dtype
+    if exponent == 2 or (exponent in (0.5, 1, -1) and dtype.startswith("float")):
+        assert np.asarray(got).tobytes() == want.tobytes()
+    else:
+        np.testing.assert_allclose(np.asarray(got), want, rtol=1e-3)
+    y = ag.array(x)
+    if np.can_cast(want.dtype, x.dtype, "same_kind"):
+        y **= exponent
+        assert np.asarray(y).tobytes() == np.asarray(got).astype(dtype).tobytes()

@@ -42,7 +42,8 @@ BINARY = (
     "not_equal",
 )  # fmt: skip
 UNARY = ("negative", "absolute", "square", "sqrt", "floor", "isnan", "logical_not", "conjugate", "sign", "invert", "exp")
-REDUCTIONS = ("sum", "max", "min", "any", "all", "prod", "mean")
+REDUCTIONS = ("sum", "max", "min", "any", "all", "prod", "mean", "argmax", "argmin", "var")
+SCANS = ("add", "maximum", "minimum", "logical_or", "multiply")
 
 
 def key_for(choices: Choices, shape: tuple[int, ...]) -> object:
@@ -114,7 +115,7 @@ def run(choices: Choices, length: int) -> None:
     for _ in range(length):
         n, m = choices.integer(0, len(theirs) - 1), choices.integer(0, len(theirs) - 1)
         shape = theirs[n].shape
-        match choices.integer(0, 12):
+        match choices.integer(0, 17):
             case 0 | 1:
                 name = str(choices.of(BINARY))
                 if name == "divide" and "c" in (theirs[n].dtype.kind, theirs[m].dtype.kind):
@@ -129,7 +130,9 @@ def run(choices: Choices, length: int) -> None:
             case 4:
                 name = str(choices.of(REDUCTIONS))
                 axis = choices.of((None, 0, -1, 1))
-                if (theirs[n].dtype.kind == "c" and name in ("max", "min")) or (name == "mean" and theirs[n].size == 0):
+                if theirs[n].dtype.kind == "c" and name in ("max", "min", "argmax", "argmin", "var"):
+                    continue
+                if name in ("mean", "var") and theirs[n].size == 0:
                     continue
                 both(f"v{n}.{name}({axis})", lambda m_, v, name=name, axis=axis, n=n: getattr(v[n], name)(axis=axis))
             case 5 | 6:
@@ -156,6 +159,35 @@ def run(choices: Choices, length: int) -> None:
                     getattr(v[n], f"__{name}__")(v[m])
 
                 both(f"v{n}.__{name}__(v{m})", change)
+            case 12:
+                name, axis = str(choices.of(SCANS)), choices.integer(-1, max(0, len(shape) - 1))
+                if theirs[n].dtype.kind == "c" and name in ("maximum", "minimum"):
+                    continue
+                step = f"np.{name}.accumulate(v{n}, {axis})"
+                both(step, lambda m_, v, name=name, axis=axis, n=n: getattr(np, name).accumulate(v[n], axis))
+            case 13:
+                name, scalar = str(choices.of(("less", "greater", "not_equal"))), choices.of((0, 1, -2))
+                if theirs[n].dtype.kind == "c":
+                    continue
+                both(f"v{n}[np.{name}(v{n}, {scalar})]", lambda m_, v, name=name, scalar=scalar, n=n: v[n][getattr(m_, name)(v[n], scalar)])
+            case 14:
+                scalar = choices.of((0, 1, 3))
+
+                def mask(m_: object, v: list[object], scalar: object = scalar, n: int = n, m: int = m) -> None:
+                    v[n][v[m] > 0] = scalar  # type: ignore[index,operator]
+
+                if theirs[m].dtype.kind != "c" and theirs[m].ndim:
+                    both(f"v{n}[v{m} > 0] = {scalar}", mask)
+            case 15:
+                if theirs[m].dtype.kind in "iu" and shape and shape[0] and theirs[m].ndim:
+                    both(f"v{n}[v{m} % {shape[0]}]", lambda m_, v, n=n, m=m, size=shape[0]: v[n][v[m] % size])
+            case 16:
+
+                def scatter(m_: object, v: list[object], n: int = n, m: int = m, size: int = shape[0] if shape else 0) -> None:
+                    v[n][v[m] % size] += 1  # type: ignore[index,operator]
+
+                if theirs[m].dtype.kind in "iu" and shape and shape[0] and theirs[m].ndim and theirs[n].dtype.kind != "b":
+                    both(f"v{n}[v{m} % {shape[0]}] += 1", scatter)
             case _:
                 compare(n)
     for n in range(len(theirs)):

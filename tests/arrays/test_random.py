@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import anygpu as ag
-from anygpu.arrays import random_kernels
+from anygpu.arrays import random_kernels, random_samplers
 
 SAMPLES = 100_000
 # A right generator fails a test of a fixed seed with this chance, once and for all.
@@ -109,6 +109,19 @@ def test_the_same_bits_on_opencl(name, args, more):
         there = on_host(made)
     assert here.dtype == there.dtype
     assert here.tobytes() == there.tobytes()
+
+
+@pytest.mark.parametrize("target", ["sm_90", "gfx942"])
+def test_kernels_compile_for_gpus(target):
+    numbers, whole = np.zeros(64), np.zeros(64, np.int64)
+    for kernel, args in (
+        (random_kernels.shared_kernel("normal", "float32"), (0.0, 1.0, np.zeros(64, np.float32))),
+        (random_kernels.integers_kernel("uint64", "int64"), (0, 7, whole)),
+        (random_kernels.each_kernel(random_samplers.beta, 2, True, "float64"), (numbers, numbers, numbers)),
+        (random_kernels.each_kernel(random_samplers.poisson, 1, False, "int64"), (3.0, whole)),
+    ):
+        text = kernel.inspect(1, 2, 3, 4, 5, *args, stage="asm", forall=64, target=target)
+        assert ("mul.hi.u32" in text or "mul.wide.u32" in text) if target == "sm_90" else "v_mul_hi_u32" in text or "v_mad_u64_u32" in text
 
 
 def test_the_same_bits_for_any_number_of_threads():

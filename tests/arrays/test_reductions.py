@@ -70,6 +70,13 @@ def test_views_are_reduced_in_place() -> None:
             np.testing.assert_allclose(np.asarray(f(a).sum(axis=axis)), f(x).sum(axis=axis), rtol=1e-12)
 
 
+def test_results_over_no_axes_are_copies() -> None:
+    a = ag.array(1.0) + 1
+    found, none = a.min(-1), a.sum(axis=())
+    a[...] = 7
+    assert (found.item(), none.item()) == (2, 2)
+
+
 def test_axis_errors() -> None:
     with pytest.raises(np.exceptions.AxisError, match="axis 2 is out of bounds for array of dimension 2"):
         ag.zeros((2, 3)).sum(axis=2)

@@ -17,7 +17,7 @@ import pytest
 import anygpu as ag
 from anygpu.cli.main import main
 from anygpu.codegen import library as library_module
-from anygpu.codegen.offline import linker
+from anygpu.codegen.offline import can_link, linker
 from anygpu.errors import (
     ArgumentError,
     KernelAssertionError,
@@ -525,9 +525,10 @@ def test_what_compile_refuses(capsys, tmp_path, monkeypatch):
     assert refused(capsys, saxpy, "--target", "native", "--name", "a b", *out) == (
         "anygpu: 'a b' is no name for a library: use letters, digits and '_'\n  hint: --name\n"
     )
+    monkeypatch.setattr("anygpu.codegen.offline.comgr", lambda: None)
     monkeypatch.setattr("anygpu.codegen.offline.linker", lambda: None)
     assert refused(capsys, saxpy, "--target", "gfx942", *out) == (
-        "anygpu: gfx942 needs a linker: install the ziglang package or put ld.lld (16 or newer) on the path\n"
+        "anygpu: gfx942 needs a linker: install ROCm or the ziglang package, or put ld.lld (16 or newer) on the path\n"
     )
     assert not (tmp_path / "out").exists()
     # Python kernels that SPIR-V cannot express
@@ -578,7 +579,7 @@ def test_ptx_is_accepted(tmp_path, architecture):
 
 @pytest.mark.parametrize("architecture", ["gfx942", "gfx1100"])
 def test_code_objects_are_linked(tmp_path, architecture):
-    if linker() is None:
+    if not can_link():
         pytest.skip("no linker for AMD code objects")
     from anygpu.runtime.codeobject import code_object_parameters
 

@@ -359,3 +359,16 @@ def test_turns_are_counted_beyond_what_len_can_say():
     for start, stop, step in [(0, 10, 3), (0, 9, 3), (5, 5, 1), (5, 0, -2), (5, 1, -2), (0, 5, -1), (3, -3, 2)]:
         assert turns(start, stop, step) == len(range(start, stop, step))
     assert turns(-(2**63), 2**63 - 1, 1) == 2**64 - 1
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [(np.int32, "s32"), (np.uint16, "u32"), (np.int64, "")])
+def test_warps_reduce_by_one_instruction_where_there_is_one(dtype, suffix):
+    def lowest(x, out):
+        out[ag.threadIdx.x] = ag.reduce_min_sync(0xFFFFFFFF, x[ag.threadIdx.x])
+
+    x = np.zeros(32, dtype)
+    for architecture in ("sm_75", "sm_80", "sm_90"):
+        text = compile_device(code(lowest, x, x, architecture=architecture, block=(32, 1, 1)), architecture).decode()
+        there = bool(suffix) and architecture != "sm_75"
+        assert (f"redux.sync.min.{suffix}" in text) is there
+        assert ("shfl.sync" in text) is not there

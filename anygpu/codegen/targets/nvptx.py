@@ -7,7 +7,7 @@ device's bits may differ, taken because a loop of compare-and-swap would be many
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target
 
@@ -16,7 +16,9 @@ _REGISTERS = {"thread": "tid", "block": "ctaid"}
 
 @dataclass(frozen=True)
 class Nvptx(Target):
-    """See ``device.Target``."""
+    """See ``device.Target``. ``reduces``: there are instructions that reduce over a warp, from compute capability 8.0 on."""
+
+    reduces: bool = False
 
     def position(self, w: DeviceWriter, name: str, axis: int) -> str:
         return self._register(w, f"{_REGISTERS[name]}.{'xyz'[axis]}")
@@ -54,6 +56,12 @@ class Nvptx(Target):
     def match(self, w: DeviceWriter, members: str, bits: int, value: str) -> str | None:
         return w.call("i32", f"llvm.nvvm.match.any.sync.i{bits}", f"i32 {members}, i{bits} {value}", f"i32, i{bits}")
 
+    def reduce(self, w: DeviceWriter, members: str, op: str, value: str, signed: bool) -> str | None:
+        if not self.reduces:
+            return None
+        name = f"u{op}" if op in ("min", "max") and not signed else op
+        return w.call("i32", f"llvm.nvvm.redux.sync.{name}", f"i32 {value}, i32 {members}", "i32, i32")
+
     def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
         if options.block is not None:
             extents = ",".join(map(str, options.block))
@@ -62,6 +70,11 @@ class Nvptx(Target):
 
 
 _ATOMIC = ("add", "sub", "and", "or", "xor", "exch", "min", "max")
+
+def nvptx(number: int) -> Nvptx:
+    """The target for a compute capability such as 90."""
+    return replace(NVPTX, reduces=number >= 80)
+
 
 NVPTX = Nvptx(
     name="nvptx", triple="nvptx64-nvidia-cuda",

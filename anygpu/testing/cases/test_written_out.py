@@ -127,3 +127,25 @@ def test_records_and_single_turns():
     points = np.zeros((24, 6), np.dtype([("x", np.float32), ("y", np.int16)]))
     points["x"], points["y"] = np.arange(144).reshape(24, 6), np.arange(144).reshape(24, 6) % 11
     check(fields, Grid(1, 24), points, np.zeros(24, np.float32))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "complex64"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_neighbours(layout, dtype, checked):
+    """Places side by side share an address, which may itself be outside of the array."""
+
+    @ag.kernel(bounds_check=checked)
+    def beside(a, out, more):
+        r, c = ag.grid(2)
+        if r < a.shape[0] and 0 < c and c < a.shape[1] - 1:
+            out[r, c] = a[r, c - 1] + a[r, c] + a[r, c + 1]
+        if r < a.shape[0] and c < 2:
+            more[r, c + 40] = a[r, c + 30] - a[r, c + 29]
+        before = c - 5
+        if r < a.shape[0] and before >= -2 and before < 30:
+            more[r, before + 2] = a[r, before + 2]
+
+    with np.errstate(all="ignore"):
+        a = LAYOUTS[layout].astype(dtype)
+    check(beside, Grid((7, 40), (8, 1)), a, np.zeros((50, 50), dtype), np.zeros((50, 50), dtype))

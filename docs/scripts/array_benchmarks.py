@@ -1,0 +1,163 @@
+"""Writes ``docs/reference/array-benchmarks.md`` from the last runs' results: machine, date, versions, every program, the losses too.
+
+    python benchmarks/arrays.py && python benchmarks/arrays_overhead.py && python docs/scripts/array_benchmarks.py
+
+``NOTES`` holds the reasons: one for each program that is slower than NumPy at 100,000 elements or more. One without is named as such.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import report  # noqa: E402
+from benchmarks.arrays import median, ratios  # noqa: E402
+from benchmarks.arrays_overhead import AIMS  # noqa: E402
+from benchmarks.arrays_peers import LABELS, PEERS  # noqa: E402
+from benchmarks.arrays_programs import PROGRAMS  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "reference" / "array-benchmarks.md"
+LARGE = 10_000_000
+PEER_AIMS = {"numpy": 5.0, "jax": 1.2}
+MEMCPY_AIM = 0.85
+ENOUGH = 100_000  # elements from which nothing is to be slower than NumPy without a reason
+Entry = dict[str, object]
+
+NOTES = {
+    "axpy": "the fixed cost of a flush: at 100,000 elements NumPy's one loop is done in half that time.",
+    "chain": "the fixed cost of a flush, where NumPy's float32 functions are vectorised, too, and may be off by 4 ULP (ours by 2).",
+    "stencil": "the fixed cost of five views, their tracing and a flush.",
+    "softmax": "four kernels, each traced and formed anew in Python at every flush, 50 to 100 us each; at ten million elements, four passes over memory, where JAX makes two.",
+    "layer_norm": "three kernels, each traced and formed anew in Python at every flush, 50 to 100 us each.",
+    "variance_0": "two kernels, each traced and formed anew in Python at every flush; reductions are traced twice, once to see whether they are made in parts.",
+    "variance_1": "two kernels, each traced and formed anew in Python at every flush; reductions are traced twice, once to see whether they are made in parts.",
+    "pairwise": "a reduction of three elements is a loop of a work-item for each result.",
+    "kmeans": "reductions over axes of 2 and 8 elements are kernels of their own, with what they give in memory: 6 passes. They could be written out and fused into what reads them.",
+    "logistic": "two products by NumPy's BLAS, each of which ends a flush: three fixed costs around 25 us of work.",
+    "convolution": "NumPy's own transforms: the same time, and two flushes.",
+    "cumsum": "a scan in two passes and in one order; NumPy's is one serial pass.",
+    "sort": "NumPy's own sort of a copy: the same time.",
+    "compaction": "counting, finding and gathering are three steps with a flush each; NumPy's is one loop.",
+    "histogram": "NumPy's own histogram: the same time, and a flush.",
+    "dense_gelu": "the product is NumPy's BLAS in both; the rest is one kernel.",
+    "uniform": "the fixed cost of a launch.",
+    "normal": "the fixed cost of a launch.",
+}
+
+
+def milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.3g}"
+
+
+def share(entry: Entry) -> float | None:
+    """The part of memcpy's bandwidth that a program bound by memory has, of the smallest samples: other work takes bandwidth from both."""
+    if median(entry, "anygpu") is None or median(entry, "memcpy") is None:
+        return None
+    cells: dict[str, dict[str, list[float]]] = entry["peers"]  # type: ignore[assignment]
+    return min(cells["memcpy"]["samples"]) / min(cells["anygpu"]["samples"])
+
+
+def times(entries: list[Entry], size: int, present: list[str]) -> list[str]:
+    """A table of every program at one size."""
+    lines = [
+        f"## {size:,} elements",
+        "",
+        "| program | " + " | ".join(LABELS[peer] for peer in present) + " | NumPy / ours | JAX / ours | of memcpy |",
+        "| --- |" + " ---: |" * (len(present) + 3),
+    ]
+    for e in entries:
+        if e["size"] != size:
+            continue
+        ours = median(e, "anygpu")
+        row = [milliseconds(median(e, peer)) for peer in present]
+        row += [f"{t / ours:.2f}" if (t := median(e, peer)) and ours else "" for peer in ("numpy", "jax")]
+        part = share(e)
+        row.append(f"{part:.0%}" if part is not None and size == LARGE else "")
+        lines.append(f"| {PROGRAMS[str(e['program'])].title.replace('|', '')}, {e['dtype']} | " + " | ".join(row) + " |")
+    means = [report.geometric_mean(ratios(entries, peer, size)) for peer in present]
+    lines.append("| geometric mean of theirs / ours | " + " | ".join("" if m is None else f"**{m:.2f}**" for m in means) + " | | | |")
+    return [*lines, ""]
+
+
+def aims(entries: list[Entry]) -> list[str]:
+    """The figures beside what they should be."""
+    lines = ["## Against the aims", "", "| what | measured | aim |", "| --- | ---: | ---: |"]
+    for peer, aim in PEER_AIMS.items():
+        found = report.geometric_mean(ratios(entries, peer, LARGE))
+        lines.append(f"| {LABELS[peer]}'s time over ours at {LARGE:,}, geometric mean | {'' if found is None else f'{found:.2f}'} | {aim:g} |")
+    shares = [s for e in entries if e["size"] == LARGE and (s := share(e)) is not None]
+    found = report.geometric_mean(shares)
+    lines.append(f"| share of memcpy's bandwidth at {LARGE:,}, geometric mean | {'' if found is None else f'{found:.0%}'} | {MEMCPY_AIM:.0%} |")
+    return [*lines, ""]
+
+
+def losses(entries: list[Entry]) -> list[str]:
+    """What is slower than NumPy, and why."""
+    slower: dict[str, list[str]] = {}
+    for e in entries:
+        ours, theirs = median(e, "anygpu"), median(e, "numpy")
+        if int(e["size"]) >= ENOUGH and ours and theirs and theirs / ours < 0.95:  # type: ignore[call-overload]
+            slower.setdefault(str(e["program"]), []).append(f"{e['dtype']} at {e['size']:,}: {theirs / ours:.2f}")
+    lines = [f"## Slower than NumPy at {ENOUGH:,} elements or more, and why", ""]
+    for name, cases in slower.items():
+        lines.append(f"- **{PROGRAMS[name].title}** ({'; '.join(cases)}): {NOTES.get(name, 'not explained yet.')}")
+    return [*lines, *([] if slower else ["Nothing."]), ""]
+
+
+def overheads(overhead: dict[str, object]) -> list[str]:
+    figures: dict[str, float] = overhead["figures"]  # type: ignore[assignment]
+    lines = [
+        "## Overheads",
+        "",
+        f"`python benchmarks/arrays_overhead.py`, {str(overhead['date'])[:10]}:",
+        "",
+        "| what | median | aim |",
+        "| --- | ---: | ---: |",
+    ]
+    for name, (unit, aim) in AIMS.items():
+        lines.append(f"| {name} | {figures[name]:.3g} {unit} | {aim:g} {unit} |")
+    return [*lines, ""]
+
+
+def page(run: dict[str, object], overhead: dict[str, object]) -> str:
+    """The page's text."""
+    entries: list[Entry] = run["entries"]  # type: ignore[assignment]
+    machine: dict[str, object] = run["machine"]  # type: ignore[assignment]
+    versions: dict[str, str] = run["versions"]  # type: ignore[assignment]
+    missing: dict[str, str] = run["missing"]  # type: ignore[assignment]
+    present = [peer for peer in PEERS if peer not in missing and any(median(e, peer) for e in entries)]
+    lines = [
+        "<!-- Written by docs/scripts/array_benchmarks.py: change what it reads, not this page. -->",
+        "",
+        "# Array benchmarks",
+        "",
+        f"`python benchmarks/arrays.py`, {str(run['date'])[:10]}, commit `{run['commit']}`, on {machine.get('processor', 'an unknown processor')} "
+        f"({machine.get('cores')} cores, {run['threads']} threads, {machine.get('system')}). Each peer runs the same program in a process of its own, in turns with "
+        f"the others; a figure is the median of {run['rounds']} rounds (fewer for calls of half a second and more), in milliseconds, and every result is compared with NumPy's first. The machine "
+        "was shared, and busy with other work most of the time: single figures may be off by a half, and calls that need all cores at once suffer most. Losses are included, and explained below.",
+        "",
+        "Peers: " + ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in versions.items() if name not in ("memcpy", "libc")) + "."
+        + "".join(f" {LABELS[peer]} is missing: {reason}." for peer, reason in missing.items())
+        + " JAX compiles each program with `jit` (but for `x[x > 0.75]`, whose shape depends on values); Numba's programs are loops written for it, `parallel=True`; PyTorch and dpnp are eager.",
+        "",
+    ]
+    lines += aims(entries)
+    for size in sorted({int(e["size"]) for e in entries}, reverse=True):  # type: ignore[call-overload]
+        lines += times(entries, size, present)
+    return "\n".join([*lines, *losses(entries), *overheads(overhead)])
+
+
+def main() -> None:
+    run = json.loads((RESULTS / "arrays.json").read_text())
+    overhead = json.loads((RESULTS / "arrays_overhead.json").read_text())
+    PAGE.write_text(page(run, overhead))
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
