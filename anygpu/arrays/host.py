@@ -158,10 +158,8 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
     if method == "accumulate" and isinstance(inputs[0], ndarray):
         return scans.accumulate(function, *inputs, **kwargs)  # type: ignore[arg-type]
-    if method == "at":
-        if not kwargs and advanced.at(function, *inputs):
-            return None
-        pending.flush()  # what was recorded before reads the elements as they are
+    if method == "at" and not kwargs and advanced.at(function, *inputs):
+        return None
     outs = kwargs.get("out")
     if outs is not None and not isinstance(outs, tuple):
         outs = (outs,)

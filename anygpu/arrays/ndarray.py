@@ -17,13 +17,14 @@ from types import ModuleType
 
 import numpy as np
 
+from anygpu.arrays import views
 from anygpu.dtypes import from_numpy
 from anygpu.engine.devices import Device, current_device
 from anygpu.engine.evaluate import evaluate, in_order
 from anygpu.engine.pending import Storage, pending
 from anygpu.engine.places import DeviceMemory, HostMemory, download, host_view, moved
 from anygpu.errors import NoDeviceError
-from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
+from anygpu.ir.graph import Node, Place, Shape, contiguous
 from anygpu.runtime.current import current
 from anygpu.runtime.device_array import DeviceArray, strided
 
@@ -100,9 +101,9 @@ class ndarray:
         """The value now, as a node of this shape."""
         base = self._storage.node
         if self._strides is None:
-            return base if base.shape == self.shape else _reshaped(base, self.shape)
+            return base if base.shape == self.shape else views.reshaped(base, self.shape)
         if base.place is None:
-            shown = _as_view(self._offset, self._strides, self.shape, base.shape)
+            shown = views.as_view(self._offset, self._strides, self.shape, base.shape)
             if shown is not None:
                 return Node("view", (base,), shown, self.shape, base.dtype)
             pending.flush()
@@ -763,7 +764,7 @@ def from_host(array: np.ndarray) -> ndarray:
         raise TypeError(f"arrays of {array.dtype} are not supported: {', '.join(_NAMES)} are")
     if not array.flags.aligned or any(s % array.itemsize for s in array.strides):
         array = array.copy()
-    flat = _span(array)
+    flat = views.span(array)
     node = Node("source", (), (), flat.shape, dtype, Place(HostMemory(flat), 0, (dtype.itemsize,)))
     if array.flags.c_contiguous:
         return view_of(Storage(node), 0, None, array.shape)
@@ -781,48 +782,6 @@ def restored(array: np.ndarray, device: str) -> ndarray:
 
 _API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 _NAMES = ("bool", "(u)int8 to 64", "float16, 32 and 64", "bfloat16", "complex64 and 128")
-
-
-def _span(array: np.ndarray) -> np.ndarray:
-    """The memory between an array's lowest and highest element as one row."""
-    if array.flags.c_contiguous:
-        return array.reshape(-1)
-    corner = array[tuple(slice(-1, None) if s < 0 else slice(0, 1) for s in array.strides)]
-    reach = sum(abs(s) * (n - 1) for s, n in zip(array.strides, array.shape, strict=True)) // array.itemsize
-    return np.lib.stride_tricks.as_strided(corner, (reach + 1,), (array.itemsize,))
-
-
-def _reshaped(node: Node, shape: Shape) -> Node:
-    if node.place is not None:
-        place = node.place
-        return Node("source", (), (), shape, node.dtype, Place(place.memory, place.offset, contiguous(shape, node.dtype.itemsize)))
-    if node.size == 1 and node.op != "update":
-        return Node("view", (node,), tuple((0, -1, 0) for _ in node.shape), shape, node.dtype)
-    return Node("reshape", (node,), (), shape, node.dtype)
-
-
-def _as_view(offset: int, strides: Shape, shape: Shape, base: Shape) -> AxisMap | None:
-    """The offset and strides over an array of shape ``base`` in C order as a view of it; None if no view walks like that."""
-    if 0 in base:
-        return None
-    units = contiguous(base, 1)
-    found = []
-    for unit in units:
-        found.append([offset // unit, -1, 0])
-        offset %= unit
-    for axis, (stride, n) in enumerate(zip(strides, shape, strict=True)):
-        if stride == 0 or n == 1:
-            continue
-        for at, unit in enumerate(units):
-            if stride % unit == 0 and base[at] > 1 and found[at][1] < 0:
-                start, step = found[at][0], stride // unit
-                last = start + step * (n - 1)
-                if 0 <= last < base[at]:
-                    found[at][1:] = [axis, step]
-                    break
-        else:
-            return None
-    return tuple((a, b, c) for a, b, c in found)
 
 
 # At the end, since they build on the class: methods find them when they are called.

@@ -1,7 +1,8 @@
 """A stable radix sort: keys are unsigned integers, four bits of which put them in order at a time, the lowest first.
 
 Each block counts the digits of its part; a scan of all counts says where the elements with each digit of each part begin; then each
-block moves its part there, every work-item its own elements in order (D. Merrill, A. Grimshaw, High performance and scalable radix sorting, 2011).
+block moves its part there, every work-item its own elements in order (D. Merrill, A. Grimshaw, High performance and scalable radix
+sorting, 2011).
 """
 
 from __future__ import annotations

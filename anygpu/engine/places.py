@@ -22,7 +22,7 @@ class HostMemory:
 
     def __init__(self, array: np.ndarray, address: int | None = None):
         self.array = array
-        self.writeable: bool = array.flags.writeable
+        self.writeable: bool = address is not None or array.flags.writeable
         self.address: int = array.__array_interface__["data"][0] if address is None else address
 
 
