@@ -188,7 +188,7 @@ class MemoryAccess:
         far = any(dtype.bits == 64 and not isinstance(i, Const) for i, (_, dtype) in zip(stmt.index, narrow, strict=True))
 
         def address() -> str:
-            beside = None if far else self._beside(stmt, place, part)
+            beside = None if far or not index else self._beside(stmt, place, part)
             if beside is None:
                 return self.address(place, index, part, far)
             base, steps, inside = beside
