@@ -112,7 +112,10 @@ def measure(
     for cell in cells.values():
         if cell["samples"] and "failed" not in cell:
             cell["median"] = statistics.median(cell["samples"])  # type: ignore[arg-type]
-    return {"program": name, "size": size, "dtype": dtype, "memory_bound": program.traffic > 0, "peers": cells}
+    return {
+        "program": name, "size": size, "dtype": dtype, "memory_bound": program.traffic > 0, "commit": report.commit(ROOT),
+        "rounds": options.rounds, "peers": cells,
+    }  # fmt: skip
 
 
 def median(entry: dict[str, object], peer: str) -> float | None:
