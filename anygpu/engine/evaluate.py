@@ -7,13 +7,15 @@ operands are ready at the same time share a kernel, as do reductions of arrays o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from anygpu.dtypes import dtype_named
 from anygpu.engine.fused import FusedKernel, fused_kernel
-from anygpu.engine.places import allocate, copy_of, moved, place_for
+from anygpu.engine.places import copy_of, moved
+from anygpu.engine.plans import MOST_PLANS, Executor, Immediate, Plan, Recording, Structure, stand_ins, structure_of
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
 from anygpu.passes.fusion import Reducing, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
 from anygpu.passes.scans import accumulated, scan_form, scan_parts
@@ -37,17 +39,21 @@ class _Group:
     reductions: list[Node] = field(default_factory=list)
 
 
+lock = threading.RLock()  # threads record as they like, and compute in turns: a graph may be of several
+
+
 def evaluate(roots: Sequence[Node]) -> None:
     """Compute nodes: each has a place afterwards."""
-    pending = [root for root in roots if root.place is None]
-    if current.elsewhere:
-        for device in dict.fromkeys([root.device or "cpu" for root in pending]):
-            here = [root for root in pending if (root.device or "cpu") == device]
-            order = postorder(here)
-            _settle_on(order, device)
-            _evaluate(here, order)
-    else:
-        _evaluate(pending, postorder(pending))
+    with lock:
+        pending = [root for root in roots if root.place is None]
+        if current.elsewhere:
+            for device in dict.fromkeys([root.device or "cpu" for root in pending]):
+                here = [root for root in pending if (root.device or "cpu") == device]
+                order = postorder(here)
+                _settle_on(order, device)
+                _evaluate(here, order)
+        else:
+            _evaluate(pending, postorder(pending))
 
 
 def _settle_on(order: Sequence[Node], device: str) -> None:
@@ -62,18 +68,50 @@ def _settle_on(order: Sequence[Node], device: str) -> None:
 
 
 def _evaluate(pending: Sequence[Node], order: Sequence[Node]) -> None:
+    """Compute the roots that are pending, by a plan if the graph's structure has been met before."""
     if not order:
         return
+    device = pending[0].device or "cpu"
+    found = structure_of(order, pending, device) if current.recorder is None else None
+    if found is None:
+        _compute(pending, order, Immediate(device))
+        return
+    plan = _plans.get(found.key)
+    if plan is None:
+        if len(_plans) >= MOST_PLANS:
+            _plans.clear()
+        if found.key in _plans:  # met for the second time
+            plan = _plans[found.key] = _planned(pending, order, found, device)
+        else:
+            _plans[found.key] = None
+            _compute(pending, order, Immediate(device))
+            return
+    for root, place in zip(pending, plan.run(found), strict=True):
+        _settle(root, place)
+
+
+_plans: dict[Hashable, Plan | None] = {}  # by structure; None: met once
+
+
+def _planned(pending: Sequence[Node], order: Sequence[Node], found: Structure, device: str) -> Plan:
+    """The plan of a graph, computed on stand-ins."""
+    copies, roots = stand_ins(order, pending, device)
+    recording = Recording(device, len(found.leaves))
+    _compute(roots, copies, recording)
+    return recording.plan(roots)
+
+
+def _compute(pending: Sequence[Node], order: Sequence[Node], to: Executor) -> None:
     if len(pending) == 1 and all(node.op in _ONE_KERNEL for node in order):
-        _run_map(pending)
+        _run_map(pending, to)
         return
     groups = _schedule(order, pending)
     last = _last_reads(groups) if any(group.roots[0].op in _IN_PLACE for group in groups) else {}
     for n, group in enumerate(groups):
         if group.roots[0].op in _IN_PLACE:
-            _run_update(group.roots[0], [node for node, at in last.values() if at > n])
+            _run_update(group.roots[0], [node for node, at in last.values() if at > n], to)
         else:
-            _run(group)
+            _run(group, to)
 
 
 def ready(nodes: Sequence[Node], device: str) -> list[Node]:
@@ -289,19 +327,19 @@ def _reads(node: Node, stored: set[int], hosts: dict[int, Node]) -> list[tuple[N
 # -------------------------------------------------------------------------------------------------------------------------- running
 
 
-def _run(group: _Group) -> None:
+def _run(group: _Group, to: Executor) -> None:
     first = group.roots[0]
     match first.op:
         case "reshape":
-            _run_reshape(first)
+            _run_reshape(first, to)
         case "call":
             _settle(first, LIBRARY[str(first.attrs[0])](first))
         case "scan":
-            _run_scan(first)
+            _run_scan(first, to)
         case _ if group.reductions:
-            _run_reduction(group)
+            _run_reduction(group, to)
         case _:
-            _run_map(group.roots)
+            _run_map(group.roots, to)
 
 
 def _settle(node: Node, place: Place) -> None:
@@ -310,24 +348,28 @@ def _settle(node: Node, place: Place) -> None:
     node.op, node.args, node.attrs = "source", (), ()
 
 
-def _run_map(roots: Sequence[Node]) -> None:
-    device = roots[0].device or "cpu"
-    places = [place_for(root, device) for root in roots]
+def _place_for(node: Node, to: Executor) -> Place:
+    """New memory for a node's value, in C order."""
+    return Place(to.allocate(node.size * node.dtype.itemsize), 0, contiguous(node.shape, node.dtype.itemsize))
+
+
+def _run_map(roots: Sequence[Node], to: Executor) -> None:
+    places = [_place_for(root, to) for root in roots]
     size = roots[0].size
     if size:
         tracer, results = trace_map(roots)
         known = None
-        if tracer.row:
-            key = (device, tracer.row_key(results))
+        row = tracer.row and isinstance(to, Immediate)
+        if row:
+            key = (to.device, tracer.row_key(results))
             known = _rows.get(key)
             if known is not None:
                 known.launch_row(size, [p[0] for p in tracer.places], [p.address for p in places], [v for v, _ in tracer.scalars])
         if known is None:
             form, bound = map_form(tracer, results, roots, places)
-            kernel = fused_kernel(form, device)
-            kernel.launch(bound)
-            if tracer.row:
-                _rows[key] = kernel
+            to.launch(form, bound)
+            if row:
+                _rows[key] = fused_kernel(form, to.device)
     for root, place in zip(roots, places, strict=True):
         _settle(root, place)
 
@@ -335,67 +377,65 @@ def _run_map(roots: Sequence[Node]) -> None:
 _rows: dict[object, FusedKernel] = {}  # kernels over one row, by what is traced
 
 
-def _run_reduction(group: _Group) -> None:
-    device = group.roots[0].device or "cpu"
-    places = [place_for(root, device) for root in group.roots]
+def _run_reduction(group: _Group, to: Executor) -> None:
+    places = [_place_for(root, to) for root in group.roots]
     if group.roots[0].size:
         reducing = [Reducing(str(node.attrs[0]), node.args[0], node.dtype.name) for node in group.reductions]
         axes: tuple[int, ...] = group.reductions[0].attrs[1]  # type: ignore[assignment]
-        while (found := part_form(reducing, axes, partial(_room, device))) is not None:
+        while (found := part_form(reducing, axes, partial(_room, to))) is not None:
             form, bound, reducing, axes = found
-            fused_kernel(form, device).launch(bound)
+            to.launch(form, bound)
         form, bound = reduce_form(reducing, axes, group.reductions, group.roots, places)
-        fused_kernel(form, device).launch(bound)
+        to.launch(form, bound)
     for root, place in zip(group.roots, places, strict=True):
         _settle(root, place)
 
 
-def _room(device: str, count: int, dtype: str) -> Place:
-    """New memory of a device for so many elements."""
+def _room(to: Executor, count: int, dtype: str) -> Place:
+    """New memory for so many elements."""
     itemsize = dtype_named(dtype).itemsize
-    return Place(allocate(count * itemsize, device), 0, (itemsize,))
+    return Place(to.allocate(count * itemsize), 0, (itemsize,))
 
 
-def _run_scan(node: Node) -> None:
-    device = node.device or "cpu"
+def _run_scan(node: Node, to: Executor) -> None:
     function, axis = node.attrs
-    place = place_for(node, device)
+    place = _place_for(node, to)
     if node.size:
-        _scan(Reducing(str(function), node.args[0], accumulated(node.dtype.name)), axis, node, place, device)  # type: ignore[arg-type]
+        _scan(Reducing(str(function), node.args[0], accumulated(node.dtype.name)), axis, node, place, to)  # type: ignore[arg-type]
     _settle(node, place)
 
 
-def _scan(reducing: Reducing, axis: int, node: Node, place: Place, device: str) -> None:
+def _scan(reducing: Reducing, axis: int, node: Node, place: Place, to: Executor) -> None:
     """Scan along an axis into a place."""
     before = None
-    found = scan_parts(reducing, axis, partial(_room, device))
+    found = scan_parts(reducing, axis, partial(_room, to))
     if found is not None:
         form, bound, parts, along = found
-        fused_kernel(form, device).launch(bound)
-        before = place_for(parts, device)
-        _scan(replace(reducing, value=parts), along, parts, before, device)
+        to.launch(form, bound)
+        before = _place_for(parts, to)
+        _scan(replace(reducing, value=parts), along, parts, before, to)
     form, bound = scan_form(reducing, axis, node, place, before)
-    fused_kernel(form, device).launch(bound)
+    to.launch(form, bound)
 
 
-def _run_reshape(node: Node) -> None:
-    operand = in_order(node.args[0])
+def _run_reshape(node: Node, to: Executor) -> None:
+    operand = in_order(node.args[0], to)
     place = operand.place
     assert place is not None
     _settle(node, Place(place.memory, place.offset, contiguous(node.shape, node.dtype.itemsize)))
 
 
-def in_order(node: Node) -> Node:
+def in_order(node: Node, to: Executor | None = None) -> Node:
     """A computed node, or a copy of it, that lies in C order."""
     assert node.place is not None
     if node.place.strides == contiguous(node.shape, node.dtype.itemsize) or node.size < 2:
         return node
     copy = Node("cast", (node,), (), node.shape, node.dtype)
-    _run_map([copy])
+    _run_map([copy], Immediate(node.place.memory.device) if to is None else to)
     return copy
 
 
-def _run_update(node: Node, later: Sequence[Node]) -> None:
+def _run_update(node: Node, later: Sequence[Node], to: Executor) -> None:
     """Write into the memory of a node's operand; ``later`` are the nodes that other kernels will yet read."""
     base, value, *indices = node.args
     assert base.place is not None
@@ -403,22 +443,22 @@ def _run_update(node: Node, later: Sequence[Node]) -> None:
     _set_aside(place.memory, (value, *indices, *later))
     target = _target(node, place)
     if value.size and node.op == "scatter":
-        _run_scatter(node, target)
+        _run_scatter(node, target, to)
     elif value.size:
         assign = Node("cast", (value,), (), value.shape, node.dtype)
         form, bound = map_form(*trace_map([assign]), [assign], [target])
-        fused_kernel(form, place.memory.device).launch(bound)
+        to.launch(form, bound)
     _settle(node, place)
 
 
-def _run_scatter(node: Node, target: Place) -> None:
+def _run_scatter(node: Node, target: Place, to: Executor) -> None:
     _, value, *indices = node.args
     _, _, shape, axes, combine = node.attrs
     given = (value, indices, target, shape, axes, combine)
     form, bound = scatter_form(*given, ordered=False)  # type: ignore[arg-type]
     if combine or not is_uniform(form, form.outputs[0][0]):  # equal elements may go to one place in any order
         form, bound = scatter_form(*given, ordered=True)  # type: ignore[arg-type]
-    fused_kernel(form, target.memory.device).launch(bound)
+    to.launch(form, bound)
 
 
 def _set_aside(memory: Memory, nodes: Sequence[Node]) -> None:

@@ -28,6 +28,26 @@ Triple = tuple[int, int, int]
 Start = Callable[[Triple, int, Sequence[int], Sequence[object]], None]
 
 
+def prepared(form: Form, bound: Bindings) -> tuple[Triple, int, tuple[int, ...], tuple[object, ...]]:
+    """What starts a launch: the grid, the block's extent, addresses, and numbers, of which the graph's scalars come first."""
+    extents = bound.extents
+    if not form.ranged:
+        count = math.prod(extents[: form.kept])
+        grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
+        if form.schedule != "block":  # a warp for each part
+            grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
+        block = REDUCE_BLOCK
+        tail = (*extents[form.kept :], *extents[: form.kept])
+    else:
+        kept = (bound.parts, *extents[: form.kept]) if form.part else extents[: form.kept]
+        count = len(kept)
+        rest = math.prod(kept[:-2]) if count > 2 else 1
+        grid = (-(-kept[-1] // RANGE_BLOCK), kept[-2] if count > 1 else 1, rest)
+        block = RANGE_BLOCK
+        tail = (*extents[form.kept :], *kept)
+    return grid, block, (*bound.loads, *bound.outputs), (*bound.scalars, *bound.integers, *bound.strides, *tail)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FusedKernel:
     """A form that is loaded on a device."""
@@ -38,27 +58,12 @@ class FusedKernel:
 
     def launch(self, bound: Bindings) -> None:
         """Run it, on the CPU until it is done, elsewhere in the order of the device's default stream."""
-        form, extents = self.form, bound.extents
-        if not form.ranged:
-            count = math.prod(extents[: form.kept])
-            grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
-            if form.schedule != "block":  # a warp for each part
-                grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
-            block = REDUCE_BLOCK
-            tail = (*extents[form.kept :], *extents[: form.kept])
-        else:
-            kept = (bound.parts, *extents[: form.kept]) if form.part else extents[: form.kept]
-            count = len(kept)
-            rest = math.prod(kept[:-2]) if count > 2 else 1
-            grid = (-(-kept[-1] // RANGE_BLOCK), kept[-2] if count > 1 else 1, rest)
-            block = RANGE_BLOCK
-            tail = (*extents[form.kept :], *kept)
-        numbers = (*bound.scalars, *bound.integers, *bound.strides, *tail)
+        arguments = prepared(self.form, bound)
         if current.recorder is None:
-            self.start(grid, block, (*bound.loads, *bound.outputs), numbers)
+            self.start(*arguments)
         else:
-            with self._span(current.recorder, extents):
-                self.start(grid, block, (*bound.loads, *bound.outputs), numbers)
+            with self._span(current.recorder, bound.extents):
+                self.start(*arguments)
 
     def launch_row(self, size: int, loads: Sequence[int], outputs: Sequence[int], scalars: Sequence[object]) -> None:
         """Run a map over one row of so many elements."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from anygpu.engine.evaluate import evaluate
+from anygpu.engine.evaluate import evaluate, lock
 from anygpu.ir.graph import Node
 
 MOST_PENDING = 256  # operations that are recorded before they are computed unasked: graphs are walked by recursion
@@ -32,9 +32,9 @@ class _Pending:
 
     def flush(self) -> None:
         """Compute every recorded value that someone can still see."""
-        alive = [storage for ref in self.storages if (storage := ref()) is not None]
-        self.storages.clear()
-        evaluate([storage.node for storage in alive])
+        with lock:
+            recorded, self.storages = self.storages, []
+            evaluate([storage.node for ref in recorded if (storage := ref()) is not None])
 
 
 pending = _Pending()

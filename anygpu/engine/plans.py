@@ -1,0 +1,222 @@
+"""Plans: what computing a graph comes to, found again for graphs of the same structure.
+
+A program in a loop records the same operations on arrays of the same shapes again and again. The second time that a structure is met, its
+graph is computed on stand-ins, which only note the launches; from then on only addresses and numbers are filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from anygpu.engine.fused import Start, fused_kernel, prepared
+from anygpu.engine.places import allocate
+from anygpu.ir.graph import Memory, Node, Place, Shape
+from anygpu.passes.fusion import Bindings, Form
+
+# What plans are made for: nothing that writes into memory that is there already, or that asks a library.
+PLANNED = frozenset(("map", "cast", "scalar", "view", "iota", "reduce", "scan", "gather", "reshape"))
+MOST_PLANS = 1024
+Triple = tuple[int, int, int]
+
+
+class Executor(Protocol):
+    """Who gives memory to what is computed on a device, and launches its kernels."""
+
+    @property
+    def device(self) -> str: ...
+
+    def allocate(self, size: int) -> Memory: ...
+
+    def launch(self, form: Form, bound: Bindings) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Immediate:
+    """Computes."""
+
+    device: str
+
+    def allocate(self, size: int) -> Memory:
+        return allocate(size, self.device)
+
+    def launch(self, form: Form, bound: Bindings) -> None:
+        fused_kernel(form, self.device).launch(bound)
+
+
+# ---------------------------------------------------------------------------------------------------------------------- structures
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A graph without addresses and numbers: ``key``, and what was left out, in order."""
+
+    key: Hashable
+    leaves: list[Place]
+    scalars: list[object]
+
+
+def structure_of(order: Sequence[Node], roots: Sequence[Node], device: str) -> Structure | None:
+    """The structure of a graph, operands first; None if no plan is made for it. Arrays that lie at one place are one leaf."""
+    key: list[Hashable] = [device]
+    refs: dict[int, int] = {}
+    at: dict[object, int] = {}
+    leaves: list[Place] = []
+    scalars: list[object] = []
+    for n, node in enumerate(order):
+        op = node.op
+        if op == "scalar":
+            scalars.append(node.attrs[0])
+            key.append(node.dtype)
+        elif op in PLANNED:
+            args = []
+            for arg in node.args:
+                ref = refs.get(id(arg))
+                if ref is None:
+                    place = arg.place
+                    assert place is not None
+                    where = (place.memory.address + place.offset, place.strides, arg.shape, arg.dtype)
+                    ref = at.get(where)
+                    if ref is None:
+                        leaves.append(place)
+                        ref = at[where] = -len(leaves)
+                        key.append(where[1:])
+                    refs[id(arg)] = ref
+                args.append(ref)
+            key.append((op, node.attrs, node.shape, node.dtype, *args))
+        else:
+            return None
+        refs[id(node)] = n
+    key += [refs[id(root)] for root in roots]
+    return Structure(tuple(key), leaves, scalars)
+
+
+# --------------------------------------------------------------------------------------------------------------------------- plans
+
+
+@dataclass(frozen=True, slots=True)
+class _Launch:
+    """One launch of a plan: addresses are of a memory, with bytes to add; numbers are fixed, or scalars of the graph's."""
+
+    start: Start
+    grid: Triple
+    block: int
+    addresses: tuple[tuple[int, int], ...]
+    numbers: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What computing graphs of one structure comes to. Memories are the leaves' first, then those that it allocates."""
+
+    device: str
+    sizes: tuple[int, ...]
+    launches: tuple[_Launch, ...]
+    results: tuple[tuple[int, int, Shape], ...]  # of each root: its memory, the bytes to its first element, its strides
+
+    def run(self, found: Structure) -> list[Place]:
+        """Compute; gives the place of each root."""
+        made = [allocate(size, self.device) for size in self.sizes]
+        bases = [leaf.memory.address + leaf.offset for leaf in found.leaves]
+        bases += [memory.address for memory in made]
+        scalars = found.scalars
+        for launch in self.launches:
+            addresses = [bases[n] + more for n, more in launch.addresses]
+            numbers = [scalars[n.number] if type(n) is _Scalar else n for n in launch.numbers] if scalars else launch.numbers
+            launch.start(launch.grid, launch.block, addresses, numbers)
+        count = len(found.leaves)
+        return [
+            Place(made[n - count], more, strides) if n >= count else _within(found.leaves[n], more, strides)
+            for n, more, strides in self.results
+        ]
+
+
+def _within(leaf: Place, more: int, strides: Shape) -> Place:
+    return Place(leaf.memory, leaf.offset + more, strides)
+
+
+_SPAN, _HALF = 1 << 48, 1 << 47  # between the addresses of stand-ins, and to the middle: views may begin before a leaf's first element
+
+
+class _StandIn:
+    """Memory that is only named: the addresses in it say which it is, and how far from its first element they are."""
+
+    __slots__ = ("address", "device")
+    writeable = True
+
+    def __init__(self, number: int, device: str):
+        self.device = device
+        self.address = (number + 1) * _SPAN + _HALF
+
+
+def _decoded(address: int) -> tuple[int, int]:
+    return address // _SPAN - 1, address % _SPAN - _HALF
+
+
+@dataclass(frozen=True, slots=True)
+class _Scalar:
+    """A number of the graph's, by its position."""
+
+    number: int
+
+
+@dataclass(slots=True)
+class Recording:
+    """An executor that notes what is asked of it."""
+
+    device: str
+    count: int  # memories so far
+    sizes: list[int] = field(default_factory=list)
+    launches: list[_Launch] = field(default_factory=list)
+
+    def allocate(self, size: int) -> Memory:
+        self.sizes.append(size)
+        self.count += 1
+        return _StandIn(self.count - 1, self.device)
+
+    def launch(self, form: Form, bound: Bindings) -> None:
+        grid, block, addresses, numbers = prepared(form, bound)
+        start = fused_kernel(form, self.device).start
+        self.launches.append(_Launch(start, grid, block, tuple(map(_decoded, addresses)), numbers))
+
+    def plan(self, roots: Sequence[Node]) -> Plan:
+        """What was noted, once the roots are computed."""
+        results = []
+        for root in roots:
+            assert root.place is not None
+            number, more = _decoded(root.place.address)
+            results.append((number, more, root.place.strides))
+        return Plan(self.device, tuple(self.sizes), tuple(self.launches), tuple(results))
+
+
+def stand_ins(order: Sequence[Node], roots: Sequence[Node], device: str) -> tuple[list[Node], list[Node]]:
+    """A graph of the same structure on stand-ins: its nodes, operands first, and its roots."""
+    copies: dict[int, Node] = {}
+    at: dict[object, Node] = {}
+    scalars = 0
+    order_of: list[Node] = []
+    for node in order:
+        args = []
+        for arg in node.args:
+            copy = copies.get(id(arg))
+            if copy is None:
+                place = arg.place
+                assert place is not None
+                where = (place.memory.address + place.offset, place.strides, arg.shape, arg.dtype)
+                copy = at.get(where)
+                if copy is None:
+                    there = Place(_StandIn(len(at), device), 0, place.strides)
+                    copy = at[where] = Node("source", (), (), arg.shape, arg.dtype, there)
+                copies[id(arg)] = copy
+            args.append(copy)
+        attrs = node.attrs
+        if node.op == "scalar":
+            attrs = (_Scalar(scalars),)
+            scalars += 1
+        made = Node(node.op, tuple(args), attrs, node.shape, node.dtype)
+        made.device = device
+        copies[id(node)] = made
+        order_of.append(made)
+    return order_of, [copies[id(root)] for root in roots]
+
