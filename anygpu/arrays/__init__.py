@@ -33,7 +33,8 @@ def _taking(function: Callable[..., object]) -> Callable[..., object]:
 
     @functools.wraps(function)
     def call(a: object, *args: object, **kwargs: object) -> object:
-        return function(a if isinstance(a, ndarray) else creation.asarray(a), *args, **kwargs)
+        # a copy of NumPy's memory, which may change before it is read
+        return function(a if isinstance(a, ndarray) else creation.array(a), *args, **kwargs)
 
     return call
 

@@ -93,7 +93,7 @@ def _parts(key: tuple[object, ...]) -> list[object] | None:
         elif isinstance(item, list | np.ndarray):
             if isinstance(item, list):
                 item = [numpy_of(i._node()) if isinstance(i, ndarray) else i for i in item]
-            array = np.asarray(item)
+            array = np.array(item)  # a copy: it must stay as it is checked
             part = elementwise.constant(array.astype(np.int64) if isinstance(item, list) and not array.size else array)
         elif item is not None and item is not Ellipsis and not isinstance(item, slice):
             if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
@@ -294,7 +294,7 @@ def put_along_axis(x: ndarray, indices: object, values: object, axis: int | None
 
 
 def _along(x: ndarray, indices: object, axis: int | None) -> Chosen | None:
-    index = indices._node() if isinstance(indices, ndarray) else elementwise.constant(np.asarray(indices))
+    index = indices._node() if isinstance(indices, ndarray) else elementwise.constant(np.array(indices))
     if index.dtype.kind not in "iu":
         return None  # NumPy says what is wrong
     if axis is None:

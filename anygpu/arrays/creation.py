@@ -19,9 +19,12 @@ def _name(device: str | Device | None) -> str:
     return current_name() if device is None else Device(device).name
 
 
-def from_numpy_array(array: np.ndarray, device: str | Device | None) -> ndarray:
-    """An array that shares a NumPy array's memory on the CPU, or a copy of it on another device."""
-    return from_host(array).to_device(_name(device))
+def from_numpy_array(array: np.ndarray, device: str | Device | None, copy: bool | None = None) -> ndarray:
+    """An array that shares a NumPy array's memory on the CPU, or a copy of it on another device; ``ValueError`` if that must not be."""
+    name = _name(device)
+    if copy is False and name != "cpu":
+        raise ValueError("Unable to avoid copy while creating an array as requested.")
+    return from_host(array, copy).to_device(name)
 
 
 def array(
@@ -50,7 +53,7 @@ def array(
                 raise ValueError("Unable to avoid copy while creating an array as requested.")
             found = found.to_device(device)
         return found if found.ndim >= ndmin else found.reshape((1,) * (ndmin - found.ndim) + found.shape)
-    return from_numpy_array(np.array(_plain(object), dtype, copy=copy, ndmin=ndmin), device)  # type: ignore[call-overload]
+    return from_numpy_array(np.array(_plain(object), dtype, copy=copy, ndmin=ndmin), device, copy)  # type: ignore[call-overload]
 
 
 def asarray(
@@ -62,9 +65,7 @@ def asarray(
     """
     if isinstance(a, ndarray):
         return array(a, dtype, copy=copy, device=device)
-    if copy is False and _name(device) != "cpu":
-        raise ValueError("Unable to avoid copy while creating an array as requested.")
-    return from_numpy_array(np.array(_plain(a), dtype, copy=copy), device)  # type: ignore[call-overload]
+    return from_numpy_array(np.array(_plain(a), dtype, copy=copy), device, copy)  # type: ignore[call-overload]
 
 
 def from_dlpack(x: object, /, *, device: str | Device | None = None, copy: bool | None = None) -> ndarray:

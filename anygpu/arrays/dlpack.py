@@ -146,7 +146,8 @@ def take(x: Exporter) -> ndarray:
     low, high = sum(s for s in reach if s < 0), sum(s for s in reach if s > 0)
     count = high - low + 1 if strides else math.prod(shape)
     start = (tensor.data or 0) + tensor.offset + low * dtype.itemsize
-    memory = DeviceMemory(borrow(device, start, count * dtype.itemsize, owner))
+    writeable = not (isinstance(managed, _Versioned) and managed.flags & _READ_ONLY)
+    memory = DeviceMemory(borrow(device, start, count * dtype.itemsize, owner), writeable)
     node = Node("source", (), (), (count,), dtype, Place(memory, 0, (dtype.itemsize,)))
     return view_of(Storage(node), -low, strides, shape)
 

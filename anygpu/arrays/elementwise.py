@@ -84,7 +84,7 @@ def operand(value: object) -> Node | bool | int | float | complex:
         return value  # type: ignore[return-value]
     if isinstance(value, ndarray):
         return value._node()
-    found = np.asarray(value)
+    found = np.array(value)  # a copy: whoever gave it may change it before it is read
     if from_numpy(found.dtype) is None:
         raise TypeError(f"arrays of {found.dtype} are not supported")
     if isinstance(value, _PYTHON) and not isinstance(value, np.generic):
@@ -209,11 +209,18 @@ def check_writeable(base: Node) -> None:
         raise ValueError("assignment destination is read-only")
 
 
+def refuse_repeated(target: ndarray) -> None:
+    """Raise as NumPy does for an assignment to elements that an array shows several times."""
+    if target._strides is not None and any(s == 0 and n > 1 for s, n in zip(target._strides, target.shape, strict=True)):
+        raise ValueError("assignment destination is read-only")
+
+
 def assign(target: ndarray, value: Node) -> None:
     """Give a target's elements the values of a node, which is broadcast to its shape and converted to its dtype."""
     storage = target._storage
     base = storage.node
     check_writeable(base)
+    refuse_repeated(target)
     extra = len(value.shape) - len(target.shape)
     if extra > 0 and value.shape[:extra] == (1,) * extra:  # NumPy drops leading axes of one element here
         shape = value.shape[extra:]
@@ -335,7 +342,7 @@ def finish(found: ndarray, out: object) -> ndarray:
     if out is None:
         return found
     if not isinstance(out, ndarray):
-        raise TypeError(f"out is an array, not {type(out).__name__}")
+        raise TypeError(f"out is an array of anygpu's, not {type(out).__module__}.{type(out).__name__}")
     store(out, found._node())
     return out
 

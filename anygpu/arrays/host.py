@@ -151,10 +151,15 @@ def _as_view(made: np.ndarray, among: Sequence[ndarray]) -> ndarray | None:
     return None
 
 
+def _into_numpy(out: object) -> bool:
+    """Whether the result of a ufunc goes into an array of NumPy's."""
+    return isinstance(out[0] if isinstance(out, tuple) and len(out) == 1 else out, np.ndarray)
+
+
 def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: dict[str, object]) -> object:
     """NumPy's ufuncs called with arrays."""
     name = elementwise.fused_name(function)
-    if method == "__call__" and name is not None and not kwargs.keys() - {"out"}:
+    if method == "__call__" and name is not None and not kwargs.keys() - {"out"} and not _into_numpy(kwargs.get("out")):
         return elementwise.finish(elementwise.call(name, *inputs), kwargs.get("out"))
     if method == "accumulate" and isinstance(inputs[0], ndarray):
         return scans.accumulate(function, *inputs, **kwargs)  # type: ignore[arg-type]

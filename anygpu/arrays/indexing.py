@@ -29,6 +29,7 @@ def get(x: ndarray, key: object) -> ndarray:
 
 def put(x: ndarray, key: object, value: object) -> None:
     """``x[key] = value``."""
+    elementwise.refuse_repeated(x)
     view = basic(x, key if type(key) is tuple else (key,))
     if view is not None:
         given = elementwise.operand(value)
@@ -59,7 +60,7 @@ def _mask_of(key: object) -> Node | None:
     if type(key) is tuple and len(key) == 1:
         (key,) = key
     if isinstance(key, np.ndarray | ndarray) and key.dtype == bool and key.shape:
-        return key._node() if isinstance(key, ndarray) else elementwise.constant(key)
+        return key._node() if isinstance(key, ndarray) else elementwise.constant(np.array(key))
     return None
 
 

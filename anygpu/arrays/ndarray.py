@@ -757,12 +757,14 @@ def view_of(storage: Storage, offset: int, strides: Shape | None, shape: Shape) 
     return made
 
 
-def from_host(array: np.ndarray) -> ndarray:
+def from_host(array: np.ndarray, copy: bool | None = None) -> ndarray:
     """An array that shares a NumPy array's memory, which must be aligned and of a dtype that kernels know."""
     dtype = from_numpy(array.dtype)
     if dtype is None:
         raise TypeError(f"arrays of {array.dtype} are not supported: {', '.join(_NAMES)} are")
     if not array.flags.aligned or any(s % array.itemsize for s in array.strides):
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
         array = array.copy()
     flat = views.span(array)
     node = Node("source", (), (), flat.shape, dtype, Place(HostMemory(flat), 0, (dtype.itemsize,)))

@@ -36,8 +36,7 @@ def _cumulated(function: str, x: ndarray, axis: object, dtype: object, out: obje
     at = normalize_axis_index(integer_axis(axis), x.ndim)
     if isinstance(out, ndarray) and out.shape != x.shape:
         raise ValueError("provided out is the wrong size for the accumulation.")
-    wanted = out.dtype if dtype is None and isinstance(out, ndarray) else dtype
-    found = wrap(scan(function, x._node(), at, summed(x, wanted)))
+    found = wrap(scan(function, x._node(), at, summed(x, dtype)))
     if isinstance(out, ndarray):
         elementwise.assign(out, found._node())
         return out
@@ -74,7 +73,7 @@ def _cumulative(function: str, x: ndarray, axis: object, dtype: object, out: obj
         return _cumulated(function, x, axis, dtype, out)
     at = normalize_axis_index(integer_axis(axis), x.ndim)
     shape = (*x.shape[:at], x.shape[at] + 1, *x.shape[at + 1 :])
-    wanted = summed(x, out.dtype if dtype is None and isinstance(out, ndarray) else dtype)
+    wanted = summed(x, dtype)
     if isinstance(out, ndarray) and out.shape != shape:
         raise ValueError("provided out is the wrong size for the accumulation.")
     found = out if isinstance(out, ndarray) else creation.empty(shape, wanted.numpy, device=x.device)
@@ -92,8 +91,7 @@ def accumulate(ufunc: np.ufunc, x: ndarray, axis: object = 0, dtype: object = No
     given = {"axis": axis, "dtype": dtype, "out": out}
     if name not in SCANS or not x.shape or axis is None or (out is not None and (not isinstance(out, ndarray) or out.shape != x.shape)):
         return host.array(ufunc.accumulate, (x,), given)
-    wanted = dtype if dtype is not None or out is None else out.dtype
-    result = from_numpy(ufunc.accumulate(np.zeros(1, x.dtype), dtype=wanted).dtype)  # type: ignore[arg-type]
+    result = from_numpy(ufunc.accumulate(np.zeros(1, x.dtype), dtype=dtype).dtype)  # type: ignore[arg-type]
     node = x._node()
     if result is None or ((node.dtype.is_complex or result.is_complex) and name not in ("add", "multiply")):
         return host.array(ufunc.accumulate, (x,), given)

@@ -1,4 +1,4 @@
-"""One thread compiles at a time, and the process does not fork meanwhile.
+"""One thread compiles, or computes recorded work, at a time, and the process does not fork meanwhile.
 
 A child of ``fork`` has only the thread that forked. A lock that another thread held at that moment, in LLVM, in llvmlite or in Python's
 import system, is never released in the child, which would then wait for ever at its first compilation. So a fork waits until
@@ -11,6 +11,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -19,6 +20,11 @@ R = TypeVar("R")
 _lock = threading.RLock()
 _PATIENCE = 30.0  # seconds; a thread that waits for the forking one must not stop it for ever
 _holds_for_fork = False
+
+
+def exclusively() -> AbstractContextManager[object]:
+    """For work that one thread does at a time, and never while the process forks."""
+    return _lock
 
 
 def exclusive(function: Callable[P, R]) -> Callable[P, R]:

@@ -90,14 +90,25 @@ class FusedKernel:
         return recorder.span("kernel", ", ".join(names) or "copy", stream, size, operations)
 
 
-_kernels: dict[tuple[Form, str], FusedKernel] = {}
+_kernels: dict[str, dict[Form, FusedKernel]] = {}  # by device
+
+
+def kernel_count(device: str) -> int:
+    """How many fused kernels are loaded on a device."""
+    return len(_kernels.get(device, ()))
+
+
+def forget_kernels(device: str) -> None:
+    """Let go of a device's fused kernels."""
+    _kernels.pop(device, None)
 
 
 def fused_kernel(form: Form, device: str) -> FusedKernel:
     """The kernel of a form on a device, by the device's name."""
-    found = _kernels.get((form, device))
+    here = _kernels.setdefault(device, {})
+    found = here.get(form)
     if found is None:
-        found = _kernels[form, device] = FusedKernel(form, device, _cpu_start(form) if device == "cpu" else device_start(form, device))
+        found = here[form] = FusedKernel(form, device, _cpu_start(form) if device == "cpu" else device_start(form, device))
     return found
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 
-from anygpu.engine.evaluate import evaluate, lock
+from anygpu.engine.evaluate import evaluate
+from anygpu.engine.exclusive import exclusively
 from anygpu.ir.graph import Node
 
 MOST_PENDING = 256  # operations that are recorded before they are computed unasked: graphs are walked by recursion
@@ -32,9 +33,18 @@ class _Pending:
 
     def flush(self) -> None:
         """Compute every recorded value that someone can still see."""
-        with lock:
+        with exclusively():
             recorded, self.storages = self.storages, []
-            evaluate([storage.node for ref in recorded if (storage := ref()) is not None])
+            alive = [storage for ref in recorded if (storage := ref()) is not None]
+            try:
+                evaluate([storage.node for storage in alive])
+            except BaseException as error:  # what is left is still pending, in order: later writes must find its readers
+                left = [storage for storage in alive if storage.node.place is None]
+                self.storages[:0] = map(weakref.ref, left)
+                if left and isinstance(error, Exception):
+                    largest = max((storage.node for storage in left), key=lambda node: node.size * node.dtype.itemsize)
+                    error.add_note(f"of {len(left)} recorded arrays that wait, the largest is {largest.dtype}{list(largest.shape)}")
+                raise
 
 
 pending = _Pending()

@@ -17,26 +17,28 @@ POOLED = 1 << 20  # bytes from which host memory is the pool's: the system takes
 class HostMemory:
     """Bytes of the host that NumPy allocated."""
 
-    __slots__ = ("__weakref__", "address", "array", "writeable")
+    __slots__ = ("__weakref__", "address", "array", "end", "writeable")
     device = "cpu"
 
     def __init__(self, array: np.ndarray, address: int | None = None):
         self.array = array
         self.writeable: bool = address is not None or array.flags.writeable
         self.address: int = array.__array_interface__["data"][0] if address is None else address
+        self.end: int = self.address + array.nbytes
 
 
 class DeviceMemory:
     """A buffer in a device's memory. Arrays work on their device's default stream."""
 
-    __slots__ = ("__weakref__", "address", "buffer", "device")
-    writeable = True
+    __slots__ = ("__weakref__", "address", "buffer", "device", "end", "writeable")
 
-    def __init__(self, buffer: Buffer):
+    def __init__(self, buffer: Buffer, writeable: bool = True):
         self.buffer = buffer
         self.address = buffer.address
+        self.end = self.address + buffer.size
         self.device = buffer.device.name
-        current.elsewhere = True
+        self.writeable = writeable
+        current.look_elsewhere()
 
 
 def allocate(size: int, device: str) -> Memory:
@@ -56,6 +58,11 @@ def _pooled(size: int) -> HostMemory:
     keeper = (ctypes.c_char * size).from_address(buffer.address)
     keeper.buffer = buffer  # type: ignore[attr-defined]
     return HostMemory(np.frombuffer(memoryview(keeper), np.uint8), buffer.address)
+
+
+def overlap(a: Memory, b: Memory) -> bool:
+    """Whether two memories of a device have bytes in common: arrays may share NumPy's memory, each with an object of its own."""
+    return a.address < b.end and b.address < a.end
 
 
 def copy_of(memory: Memory) -> Memory:

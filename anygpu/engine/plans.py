@@ -7,13 +7,14 @@ graph is computed on stand-ins, which only note the launches; from then on only 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from anygpu.engine.fused import Start, fused_kernel, prepared
 from anygpu.engine.places import allocate
 from anygpu.ir.graph import Memory, Node, Place, Shape
 from anygpu.passes.fusion import Bindings, Form
+from anygpu.passes.tracing import is_small
 
 # What plans are made for: nothing that writes into memory that is there already, or that asks a library.
 PLANNED = frozenset(("map", "cast", "scalar", "view", "iota", "reduce", "scan", "gather", "reshape"))
@@ -52,7 +53,7 @@ class Immediate:
 class Structure:
     """A graph without addresses and numbers: ``key``, and what was left out, in order."""
 
-    key: Hashable
+    key: tuple[Hashable, ...]
     leaves: list[Place]
     scalars: list[object]
 
@@ -68,7 +69,7 @@ def structure_of(order: Sequence[Node], roots: Sequence[Node], device: str) -> S
         op = node.op
         if op == "scalar":
             scalars.append(node.attrs[0])
-            key.append(node.dtype)
+            key.append((node.dtype, is_small(node.attrs[0])))
         elif op in PLANNED:
             args = []
             for arg in node.args:
@@ -104,6 +105,8 @@ class _Launch:
     block: int
     addresses: tuple[tuple[int, int], ...]
     numbers: tuple[object, ...]
+    made: tuple[int, ...] = ()  # memories that are allocated before it, and those that nobody needs after it
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +120,29 @@ class Plan:
 
     def run(self, found: Structure) -> list[Place]:
         """Compute; gives the place of each root."""
-        made = [allocate(size, self.device) for size in self.sizes]
         bases = [leaf.memory.address + leaf.offset for leaf in found.leaves]
-        bases += [memory.address for memory in made]
+        bases += [0] * len(self.sizes)
+        made: dict[int, Memory] = {}
+        count = len(found.leaves)
         scalars = found.scalars
         for launch in self.launches:
+            for n in launch.made:
+                made[n] = memory = allocate(self.sizes[n - count], self.device)
+                bases[n] = memory.address
             addresses = [bases[n] + more for n, more in launch.addresses]
             numbers = [scalars[n.number] if type(n) is _Scalar else n for n in launch.numbers] if scalars else launch.numbers
             launch.start(launch.grid, launch.block, addresses, numbers)
-        count = len(found.leaves)
-        return [
-            Place(made[n - count], more, strides) if n >= count else _within(found.leaves[n], more, strides)
-            for n, more, strides in self.results
-        ]
+            for n in launch.dropped:
+                del made[n]
+        places = []
+        for n, more, strides in self.results:
+            if n < count:
+                places.append(_within(found.leaves[n], more, strides))
+            else:
+                if n not in made:  # a result without elements, which no kernel writes
+                    made[n] = allocate(self.sizes[n - count], self.device)
+                places.append(Place(made[n], more, strides))
+        return places
 
 
 def _within(leaf: Place, more: int, strides: Shape) -> Place:
@@ -142,12 +155,12 @@ _SPAN, _HALF = 1 << 48, 1 << 47  # between the addresses of stand-ins, and to th
 class _StandIn:
     """Memory that is only named: the addresses in it say which it is, and how far from its first element they are."""
 
-    __slots__ = ("address", "device")
+    __slots__ = ("address", "device", "end")
     writeable = True
 
     def __init__(self, number: int, device: str):
         self.device = device
-        self.address = (number + 1) * _SPAN + _HALF
+        self.address = self.end = (number + 1) * _SPAN + _HALF
 
 
 def _decoded(address: int) -> tuple[int, int]:
@@ -156,9 +169,10 @@ def _decoded(address: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Scalar:
-    """A number of the graph's, by its position."""
+    """A number of the graph's, by its position, and whether it is a small one."""
 
     number: int
+    is_small: bool
 
 
 @dataclass(slots=True)
@@ -187,7 +201,23 @@ class Recording:
             assert root.place is not None
             number, more = _decoded(root.place.address)
             results.append((number, more, root.place.strides))
-        return Plan(self.device, tuple(self.sizes), tuple(self.launches), tuple(results))
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for at, launch in enumerate(self.launches):
+            for n, _ in launch.addresses:
+                if n >= self.count - len(self.sizes):
+                    first.setdefault(n, at)
+                    last[n] = at
+        kept = {number for number, _, _ in results}
+        launches = tuple(
+            replace(
+                launch,
+                made=tuple(n for n, when in first.items() if when == at),
+                dropped=tuple(n for n, when in last.items() if when == at and n not in kept),
+            )
+            for at, launch in enumerate(self.launches)
+        )
+        return Plan(self.device, tuple(self.sizes), launches, tuple(results))
 
 
 def stand_ins(order: Sequence[Node], roots: Sequence[Node], device: str) -> tuple[list[Node], list[Node]]:
@@ -212,7 +242,7 @@ def stand_ins(order: Sequence[Node], roots: Sequence[Node], device: str) -> tupl
             args.append(copy)
         attrs = node.attrs
         if node.op == "scalar":
-            attrs = (_Scalar(scalars),)
+            attrs = (_Scalar(scalars, is_small(node.attrs[0])),)
             scalars += 1
         made = Node(node.op, tuple(args), attrs, node.shape, node.dtype)
         made.device = device

@@ -57,24 +57,21 @@ class Profile:
         self._origin = 0.0
         self._bases: dict[Stream, tuple[Event, float]] = {}
         self._queued: list[tuple[Kind, str, Stream, Event, Event, int, int]] = []
-        self._before = False
         self._total = 0.0
 
     def __enter__(self) -> Profile:
         if current.recorder is not None:
             raise RuntimeError("a profile is running already: they do not nest")
         synchronize()
-        self._before, current.elsewhere = current.elsewhere, True  # launches look whether someone profiles only then
         self._origin = time.perf_counter()
-        current.recorder = self
+        current.watch(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
         try:
             synchronize()
         finally:
-            current.recorder = None
-            current.elsewhere = self._before or len(self._bases) > 0
+            current.watch(None)
         self._total = 1e6 * (time.perf_counter() - self._origin)
         for kind, name, stream, start, end, size, operations in self._queued:
             base, offset = self._base(stream)

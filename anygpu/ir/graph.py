@@ -43,7 +43,7 @@ COMPUTED = -2  # the axis of an index that is itself a value
 
 
 class Memory(Protocol):
-    """Bytes on a device (by its name) that someone keeps alive; ``address`` is what kernels take."""
+    """Bytes on a device (by its name) that someone keeps alive, from ``address``, which kernels take, to ``end``."""
 
     @property
     def address(self) -> int: ...
@@ -53,6 +53,9 @@ class Memory(Protocol):
 
     @property
     def writeable(self) -> bool: ...
+
+    @property
+    def end(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

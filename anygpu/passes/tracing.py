@@ -15,6 +15,13 @@ Computed = tuple[tuple[int, int, int], ...]  # steps whose values are indices: s
 Walked = tuple[int, Shape, str, int, Computed]  # an access: address, strides along the domain in bytes, dtype, itemsize, computed indices
 
 
+def is_small(value: object) -> bool:
+    """Whether a number that a launch gives is no int, or one that fits int32. What only stands for a number says so itself."""
+    if type(value) is int:
+        return -(1 << 31) <= value < 1 << 31
+    return getattr(value, "is_small", True)
+
+
 class Tracer:
     """Follows nodes down to memory and numbers, over one domain."""
 
@@ -50,13 +57,13 @@ class Tracer:
     def row_key(self, results: Sequence[int]) -> object:
         """What a kernel over one row is found again by, without working out its form."""
         kinds = tuple([p[2] for p in self.places])
-        small = math.prod(self.domain) < 1 << 28 and self.small
+        small = math.prod(self.domain) < 1 << 27 and self.small  # of the widest elements that is 2 GiB
         return tuple(self.steps), kinds, tuple([d for _, d in self.scalars]), tuple(results), small
 
     @property
     def small(self) -> bool:
         """Whether the numbers that a launch gives fit int32, which compiled kernels build on where they can."""
-        return not any(type(v) is int and not -(1 << 31) <= v < 1 << 31 for v, _ in self.scalars)
+        return all(is_small(v) for v, _ in self.scalars)
 
     def _trace(self, node: Node, seen: AxisMap | None) -> int:
         match node.op:

@@ -43,7 +43,17 @@ class Current:
         self.stack = _Stack()
         self.chosen: str | None = None
         self.elsewhere = bool(os.environ.get("ANYGPU_DEVICE", "").strip())
+        self._other = self.elsewhere
         self.recorder: Recorder | None = None
+
+    def look_elsewhere(self) -> None:
+        """A device other than the CPU has been made current, or has an array."""
+        self.elsewhere = self._other = True
+
+    def watch(self, recorder: Recorder | None) -> None:
+        """Let launches tell a recorder, or nobody any more."""
+        self.recorder = recorder
+        self.elsewhere = self._other or recorder is not None  # launches look for a recorder only then
 
     @property
     def default(self) -> str:

@@ -110,7 +110,8 @@ class Device:
     def __enter__(self) -> Device:
         faults.check(self.driver)
         current.stack.entered.append(self)
-        current.elsewhere |= self.name != "cpu"
+        if self.name != "cpu":
+            current.look_elsewhere()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -236,7 +237,8 @@ def set_default_device(device: str | Device) -> Device:
     """
     chosen = Device(device)
     current.chosen = chosen.name
-    current.elsewhere |= chosen.name != "cpu"
+    if chosen.name != "cpu":
+        current.look_elsewhere()
     return chosen
 
 

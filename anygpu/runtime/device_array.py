@@ -49,7 +49,7 @@ class DeviceArray:
         if buffer.offset % self.dtype.alignment:
             where = f"this part of a buffer begins at byte {buffer.offset}"
             raise ValueError(f"an array of {self.dtype} begins at a multiple of {self.dtype.alignment} bytes; {where}")
-        current.elsewhere = True
+        current.look_elsewhere()
 
     def __repr__(self) -> str:
         return f"<{self.dtype} array of shape {self.shape} on {self.device.name}>"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import anygpu as ag
+from anygpu.engine import evaluate
 
 
 def _names() -> list[str]:
@@ -19,6 +20,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[ag.Device]:
     """The device that is current in a test."""
     with ag.Device(request.param) as current:
         yield current
+    evaluate.forget(current.name)  # the kernels of every test together would take gigabytes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -71,6 +71,16 @@ def test_the_second_time_makes_a_plan_and_the_third_uses_it(device: ag.Device, m
     assert made == [1]
 
 
+def test_kernels_are_let_go_when_there_are_too_many(device: ag.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "MOST_KERNELS", 3)
+    monkeypatch.setattr(evaluate, "MOST_DEVICE_KERNELS", 3)
+    x = ag.ones(5, device=device)
+    for _ in range(2):
+        for name in ("sqrt", "floor", "ceil", "negative", "absolute", "square"):
+            assert getattr(ag, name)(x).tolist() == getattr(np, name)(np.ones(5)).tolist()
+            assert evaluate.kernel_count(device.name) <= 4
+
+
 def test_results_that_are_views_of_operands(device: ag.Device) -> None:
     for n in range(4):
         x = ag.asarray(np.arange(12.0) + n, device=device)
