@@ -171,6 +171,5 @@ def profile() -> Profile:
         ...     y = (x - x.mean(axis=0)).std().item()
         >>> sum(span.size for span in p.spans if span.kind == "kernel") > x.nbytes
         True
-        >>> p.save("trace.json")  # for https://ui.perfetto.dev
     """
     return Profile()
