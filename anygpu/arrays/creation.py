@@ -81,7 +81,9 @@ def from_dlpack(x: object, /, *, device: str | Device | None = None, copy: bool 
         ValueError: ``copy`` is False, and it must be copied.
     """
     kind, _ = x.__dlpack_device__()  # type: ignore[attr-defined]
-    if kind == 1:
+    if isinstance(x, ndarray):
+        found = x[...]  # on any device, also those of which DLPack has no kind
+    elif kind == 1:
         found = from_host(np.from_dlpack(x))  # type: ignore[arg-type]
     else:
         from anygpu.arrays import dlpack

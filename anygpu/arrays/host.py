@@ -177,8 +177,8 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
             return outs[0] if len(outs) == 1 else outs
         return lift(found, device)
     ours = _on_devices().get(function) if method == "__call__" else None
-    if ours is not None and not kwargs.keys() - {"out"}:
-        return ours(*inputs, **({"out": outs[0]} if isinstance(outs, tuple) else {}))
+    if ours is not None and not kwargs.keys() - ({"out"} if function is np.matmul else {"axis"}):
+        return ours(*inputs, **{k: v for k, v in kwargs.items() if k != "out"}, **({"out": outs[0]} if isinstance(outs, tuple) else {}))
     warn(f"np.{function.__name__} computes on the host: arrays are copied there from {device}, and its results back", CopyWarning)
     given = {k: lower(v) for k, v in kwargs.items() if k != "out"}
     if method == "at":

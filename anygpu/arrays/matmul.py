@@ -84,6 +84,14 @@ def vecdot(a: object, b: object, axis: int = -1) -> ndarray:
     """The sum of ``conj(a) * b`` along an axis: one kernel."""
     device = host.device_among((a, b))
     left, right = creation.asarray(a, device=device), creation.asarray(b, device=device)
+    left, right = manipulation.moveaxis(left, axis, -1), manipulation.moveaxis(right, axis, -1)
+    n, other = left.shape[-1], right.shape[-1]
+    if n != other:
+        raise ValueError(
+            "vecdot: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature (n),(n)->() "
+            f"(size {other} is different from {n})"
+        )
+    dtype = np.vecdot.resolve_dtypes((left.dtype, right.dtype, None))[-1]
     if left.dtype.kind == "c":
         left = left.conj()
-    return reductions.sum_(elementwise.binary("multiply", left, right), axis)
+    return reductions.sum_(elementwise.binary("multiply", left.astype(dtype, copy=False), right.astype(dtype, copy=False)), -1, dtype)

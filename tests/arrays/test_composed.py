@@ -17,6 +17,7 @@ V = np.array([3.0, -1, 4, 1, -5])
 T = np.arange(24).reshape(2, 3, 4)
 C = V + 1j * V[::-1]
 B = np.array([True, False, True])
+BYTES = np.arange(5, dtype=np.uint8)
 N = np.array([1.0, np.nan, np.inf, -np.inf, 0], np.float32)
 
 CASES: dict[Callable[..., object], list[tuple[tuple[object, ...], dict[str, object]]]] = {
@@ -59,7 +60,7 @@ CASES: dict[Callable[..., object], list[tuple[tuple[object, ...], dict[str, obje
     np.trace: [((M,), {}), ((T, 1, 0, 2), {})],
     np.matmul: [((M, M.T), {}), ((T, M.T), {}), ((T, T.swapaxes(1, 2)), {}), ((V, V), {}), ((V[:3], M), {}), ((C, np.ones((5, 2))), {})],
     np.linalg.matmul: [((M, M.T), {})],
-    np.vecdot: [((C, C), {}), ((M, V[:4]), {})],
+    np.vecdot: [((C, C), {}), ((M, V[:4]), {}), ((BYTES, BYTES), {}), ((M, M), {"axis": 0})],
     np.linalg.vecdot: [((M, M), {})],
     np.linalg.outer: [((V, V), {})],
     np.linalg.tensordot: [((M, M), {})],
@@ -132,7 +133,7 @@ def test_as_numpy(function: Callable[..., object], device: ag.Device) -> None:
     ("function", "args"),
     [
         (np.concatenate, ((M, V),)), (np.concatenate, ((M, M[:, :2]),)), (np.concatenate, ([],)), (np.stack, ((M, V),)),
-        (np.matmul, (M, M)), (np.matmul, (M, 2.0)), (np.dot, (M, M)), (np.tensordot, (M, M, 1)), (np.split, (V, 2)), (np.rot90, (V,)),
+        (np.matmul, (M, M)), (np.matmul, (M, 2.0)), (np.vecdot, (V, V[:1])), (np.dot, (M, M)), (np.tensordot, (M, M, 1)), (np.split, (V, 2)), (np.rot90, (V,)),
         (np.fft.fft, (V, 0)), (np.fft.fftn, (M, (2,), (0, 1))), (np.flipud, (np.float64(1),)), (np.diff, (V, -1)),
     ],
 )  # fmt: skip
