@@ -83,7 +83,7 @@ def _together(made: Emitter, step: Step, reduced: Sequence[Expr], start: Expr, s
     form, scope = made.form, made.scope
     items = [starts(made)]
     items += [[items[0][n] if is_counted(form.reductions[n]) else parts for n, parts in enumerate(starts(made))] for _ in range(1, ITEMS)]
-    bounds = {n: _bound(made, reduction, items[0][n]) for n, reduction in enumerate(form.reductions) if is_counted(reduction)}
+    bounds = {n: _bound(made, items[0][n]) for n, reduction in enumerate(form.reductions) if is_counted(reduction)}
     var = scope.temporary(int64, "k")
     whole = scope.pin(build.op("sub", stop, build.integer(REDUCE_BLOCK - 1)))
     with scope.nested() as body:
@@ -114,7 +114,7 @@ def _together(made: Emitter, step: Step, reduced: Sequence[Expr], start: Expr, s
     return items
 
 
-def _bound(made: Emitter, reduction: Reduction, parts: Sequence[Var]) -> Var:
+def _bound(made: Emitter, parts: Sequence[Var]) -> Var:
     """A variable for the best value of all lanes."""
     var = made.scope.temporary(parts[0].dtype, "b")
     made.scope.emit(Assign(var, Ref(parts[0])))
