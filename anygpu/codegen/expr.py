@@ -78,9 +78,9 @@ def _extremum(predicate: str, propagate: bool) -> Emitter:
             return intrinsic(w, name, d, n, a)
         t = type_text(d, n)
         first = compare(w, predicate, d, n, a[0], a[1])
+        greater = choose(w, d, n, first, a[0], a[1])  # one instruction on x86
         unordered = w.emit(f"fcmp uno {t} {(a[0] if propagate else a[1])}, {(a[0] if propagate else a[1])}")
-        either = w.emit(f"or {type_text(bool_, n)} {first}, {unordered}")
-        return choose(w, d, n, either, a[0], a[1])
+        return choose(w, d, n, unordered, a[0], greater)
 
     return emit
 

@@ -18,16 +18,10 @@ from anygpu.engine.fused import FusedKernel, forget_kernels, fused_kernel, kerne
 from anygpu.engine.places import copy_of, moved, overlap
 from anygpu.engine.plans import MOST_PLANS, Executor, Immediate, Plan, Recording, Structure, stand_ins, structure_of
 from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
-from anygpu.passes.fusion import Reducing, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
+from anygpu.passes.fusion import CHEAP, Reducing, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
 from anygpu.passes.scans import accumulated, scan_form, scan_parts
 from anygpu.runtime.current import current
 
-CHEAP = frozenset((
-    "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less",
-    "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or",
-    "bitwise_xor", "invert", "square", "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isfinite", "isinf", "signbit",
-    "copysign", "positive", "left_shift", "right_shift",
-))  # fmt: skip
 MOST_OUTPUTS = 8
 
 

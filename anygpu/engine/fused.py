@@ -115,6 +115,7 @@ def fused_kernel(form: Form, device: str) -> FusedKernel:
 @exclusive
 def _cpu_start(form: Form) -> Start:
     options = _options(form)
+    threads = options.block[0] if options.block is not None else RANGE_BLOCK
     text = "\n".join(["fused", repr(form), compiler_fingerprint(), machine_fingerprint(), repr(options)])
     key = hashlib.sha256(text.encode()).hexdigest()
     debug = config().debug
@@ -125,7 +126,7 @@ def _cpu_start(form: Form) -> Start:
         from anygpu.ir.verify import verify
 
         stages: dict[str, str] = {}
-        kernel = lower_form(form)
+        kernel = lower_form(form, warps=True)
         verify(kernel)
         artifact = compile_ir(kernel, options, stages)
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
@@ -138,7 +139,7 @@ def _cpu_start(form: Form) -> Start:
         arrays: list[int] = []
         for address in addresses:
             arrays += (address, 1 << 30, 0)  # nothing is checked, so no extent is looked at
-        words = packer.pack(*grid, block, 1, 1, workspace.error_address, 0, 0, support, *arrays, *numbers)
+        words = packer.pack(*grid, threads, 1, 1, workspace.error_address, 0, 0, support, *arrays, *numbers)
         code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
         give_workspace(workspace)
 
@@ -152,6 +153,6 @@ def _elements(access: Access, extents: Sequence[int]) -> int:
 
 def _options(form: Form) -> Options:
     if not form.ranged:
-        return Options(False, False, 0, "aligned", 32, form.small, (REDUCE_BLOCK, 1, 1))
+        return Options(False, False, 0, "aligned", 32, form.small, (32 if form.schedule == "block" else REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 

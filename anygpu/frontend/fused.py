@@ -14,6 +14,7 @@ from anygpu.frontend.fused_ordered import ordered
 from anygpu.frontend.fused_reductions import block, serial, store_part
 from anygpu.frontend.fused_scans import columns, rows
 from anygpu.frontend.fused_steps import Emitter, ravel
+from anygpu.frontend.fused_warps import warp_block
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar
 from anygpu.ir.kernel import Array, Expr, Kernel, Ref, Special, Var
@@ -30,11 +31,11 @@ def _source() -> Source:
     return Source(cast(FunctionType, _fused), definition, 0, 0)
 
 
-def lower_form(form: Form) -> Kernel:
+def lower_form(form: Form, warps: bool = False) -> Kernel:
     """The KERNEL IR of a form: a range launch over the kept axes, or for the schedules "block" and "rows" a grid of blocks.
 
     Parameters in order: loads, outputs, scalars, integers, strides (those of each access that walks by "s", axis by axis), the extents of
-    the reduced axes, and for a grid the kept extents too.
+    the reduced axes, and for a grid the kept extents too. ``warps``: the blocks of the schedule "block" are of one warp.
     """
     ranged = form.ranged
     range_ndim = form.kept + (form.part > 0) if ranged else 0
@@ -94,6 +95,8 @@ def lower_form(form: Form) -> Kernel:
             rows(made, kept, reduced[0])
         elif form.schedule in ("count", "compact"):
             compaction(made, reduced)
+        elif warps:
+            warp_block(made, reduced, kept)
         else:
             block(made, reduced, kept)
     return Kernel("fused", tuple(params), tuple(shared.declared), tuple(scope.body), range_ndim)

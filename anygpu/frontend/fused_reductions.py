@@ -37,7 +37,7 @@ def start_of(function: str, dtype: DType) -> bool | int | float:
     raise AssertionError(f"{function} has no start")
 
 
-def _starts(made: Emitter) -> list[list[Var]]:
+def starts(made: Emitter) -> list[list[Var]]:
     """Variables for the accumulators of every reduction, each at its start."""
     found = []
     for reduction in made.form.reductions:
@@ -74,7 +74,7 @@ def value_of(parts: Sequence[Expr]) -> Value:
     return Complex(parts[0], parts[1]) if len(parts) == 2 else Scalar(parts[0])
 
 
-def _combine(made: Emitter, reduction: Reduction, parts: Sequence[Var], given: Sequence[Expr]) -> None:
+def combine(made: Emitter, reduction: Reduction, parts: Sequence[Var], given: Sequence[Expr]) -> None:
     """Take one more value, or what another accumulator holds, into an accumulator."""
     if reduction.value:
         _choose(made, reduction, parts, given)
@@ -99,21 +99,31 @@ def _choose(made: Emitter, reduction: Reduction, parts: Sequence[Var], given: Se
     made.scope.emit(Assign(parts[1], build.op("select", taken, position, at)))
 
 
-def _take(made: Emitter, accumulators: Sequence[Sequence[Var]], place: Expr) -> None:
+def given(made: Emitter, reduction: Reduction) -> list[Expr]:
+    """What a reduction takes of the computed steps: a value, and where it is, if a step says so."""
+    value = made.values[reduction.step]
+    if not reduction.value:
+        return list(leaves(made.convert(value, _accumulator(reduction.dtype))))
+    found = list(leaves(made.convert(value, _candidate(reduction))))
+    return found if reduction.position < 0 else [*found, *leaves(made.values[reduction.position])]
+
+
+def take(made: Emitter, accumulators: Sequence[Sequence[Var]], place: Expr) -> None:
     """Compute the reduced values at the current index, which is at a place of the part in C order, and take each into its accumulator."""
     made.run(range(made.form.epilogue))
     for parts, reduction in zip(accumulators, made.form.reductions, strict=True):
-        value = made.values[reduction.step]
-        if reduction.value and reduction.position < 0:
-            _advance(made, reduction, parts, next(leaves(made.convert(value, _candidate(reduction)))), place)
-        elif reduction.value:
-            given = [*leaves(made.convert(value, _candidate(reduction))), *leaves(made.values[reduction.position])]
-            _choose(made, reduction, parts, given)
+        if is_counted(reduction):
+            advance(made, reduction, parts, given(made, reduction)[0], place)
         else:
-            _combine(made, reduction, parts, list(leaves(made.convert(value, _accumulator(reduction.dtype)))))
+            combine(made, reduction, parts, given(made, reduction))
 
 
-def _advance(made: Emitter, reduction: Reduction, parts: Sequence[Var], value: Expr, place: Expr) -> None:
+def is_counted(reduction: Reduction) -> bool:
+    """Whether a reduction says where a value is by its place in the part."""
+    return bool(reduction.value) and reduction.position < 0
+
+
+def advance(made: Emitter, reduction: Reduction, parts: Sequence[Var], value: Expr, place: Expr) -> None:
     """Keep the better of two candidates, where all that came before are earlier ones: of equal ones the accumulator's."""
     best = Ref(parts[0])
     if value.dtype.is_float:
@@ -126,7 +136,7 @@ def _advance(made: Emitter, reduction: Reduction, parts: Sequence[Var], value: E
     made.scope.emit(Assign(parts[1], build.op("select", taken, made.scope.pin(build.cast(place, parts[1].dtype)), Ref(parts[1]))))
 
 
-def _results(made: Emitter, accumulators: Sequence[Sequence[Var]], start: Expr) -> list[list[Value]]:
+def results(made: Emitter, accumulators: Sequence[Sequence[Var]], start: Expr) -> list[list[Value]]:
     """What each reduction comes to: for each dtype of its parts a value. ``start`` is the place of the part's first element."""
     found: list[list[Value]] = []
     for parts, r in zip(accumulators, made.form.reductions, strict=True):
@@ -152,7 +162,7 @@ def store_part(made: Emitter, found: Sequence[Sequence[Value]], at: Expr) -> Non
 
 def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
     """Every work-item reduces for itself, in order."""
-    accumulators = _starts(made)
+    accumulators = starts(made)
     start: Expr = build.integer(0)
     stop = extents[0] if extents else start
     if made.form.part:
@@ -163,7 +173,7 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
             axes = made.index[len(made.index) - len(extents) :]
             if axes:
                 axes[0] = build.op("sub", axes[0], start)
-            _take(made, accumulators, ravel(axes, extents) if axes else start)
+            take(made, accumulators, ravel(axes, extents) if axes else start)
             return
         var = made.scope.temporary(int64, "k")
         made.index.append(Ref(var))
@@ -176,7 +186,7 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
     loop(0)
     for extent in extents[1:]:
         start = build.op("mul", start, extent)
-    return _results(made, accumulators, start)
+    return results(made, accumulators, start)
 
 
 def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
@@ -194,7 +204,7 @@ def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
     length = reduced[0]
     for extent in reduced[1:]:
         length = build.op("mul", length, extent)
-    accumulators = _starts(made)
+    accumulators = starts(made)
     start: Expr = build.integer(0)
     stop = scope.pin(length)
     if made.form.part:
@@ -202,7 +212,7 @@ def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
     var = scope.temporary(int64, "k")
     with scope.nested() as body:
         made.index += unravel(scope, Ref(var), reduced)
-        _take(made, accumulators, build.op("sub", Ref(var), start))
+        take(made, accumulators, build.op("sub", Ref(var), start))
     del made.index[len(kept) :]
     scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(REDUCE_BLOCK), tuple(body)))
     tables = []
@@ -224,13 +234,13 @@ def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
                     loaded = scope.temporary(part.dtype)
                     scope.emit(Load(loaded, name, (build.op("add", Special("thread", 0), build.integer(half)),), 0, False))
                     other.append(loaded)
-                _combine(made, reduction, parts, [Ref(v) for v in other])
+                combine(made, reduction, parts, [Ref(v) for v in other])
                 for part, name in zip(parts, columns, strict=True):
                     scope.emit(Store(name, (Special("thread", 0),), Ref(part), 0, False))
         scope.emit(If(build.op("lt", Special("thread", 0), build.integer(half)), tuple(body)))
         half //= 2
     with scope.nested() as body:
-        found = _results(made, accumulators, start)
+        found = results(made, accumulators, start)
         if made.form.part:
             store_part(made, found, build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0)))
         else:

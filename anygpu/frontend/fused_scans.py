@@ -87,7 +87,7 @@ def rows(made: Emitter, kept: Sequence[Expr], length: Expr) -> None:
             scope.emit(If(inside, tuple(load)))
             distance = 1
             while distance < WARP:
-                other = value_of([_shuffle(made, "shfl_up", Ref(v), distance) for v in value])
+                other = value_of([shuffle(made, "shfl_up", Ref(v), distance) for v in value])
                 _combine(made, function, value, other, build.op("ge", Special("lane"), build.integer(distance)), first=True)
                 distance *= 2
             follows = scope.pin(build.op("or", before, build.op("gt", Ref(var), start)))
@@ -96,7 +96,7 @@ def rows(made: Emitter, kept: Sequence[Expr], length: Expr) -> None:
                 _store(made, value_of([Ref(v) for v in value]))
             scope.emit(If(inside, tuple(store)))
             for target, v in zip(total, value, strict=True):
-                scope.emit(Assign(target, _shuffle(made, "shfl", Ref(v), WARP - 1)))
+                scope.emit(Assign(target, shuffle(made, "shfl", Ref(v), WARP - 1)))
             made.index.pop()
         scope.emit(For(var, start, stop, build.integer(WARP), tuple(body)))
     scope.emit(If(build.op("lt", unit, count), tuple(work)))
@@ -130,7 +130,7 @@ def _combine(made: Emitter, function: str, parts: Sequence[Var], other: Value, w
         made.scope.emit(Assign(var, build.op("select", where, both, alone)))
 
 
-def _shuffle(made: Emitter, op: str, value: Expr, lane: int) -> Expr:
+def shuffle(made: Emitter, op: str, value: Expr, lane: int) -> Expr:
     """A value of another lane."""
     carried = build.cast(value, int32) if value.dtype is bool_ else value
     var = made.scope.temporary(carried.dtype, op)

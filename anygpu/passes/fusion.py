@@ -126,6 +126,13 @@ def map_form(tracer: Tracer, results: Sequence[int], roots: Sequence[Node], plac
 BLOCK_PART, SERIAL_PART = 8192, 256
 REDUCE_BLOCK = 256  # work-items that reduce together
 ARGUMENT = ("argmin", "argmax")  # reductions that say where a value is
+# Functions that are rather computed again than stored.
+CHEAP = frozenset((
+    "add", "subtract", "multiply", "divide", "negative", "absolute", "maximum", "minimum", "where", "equal", "not_equal", "less",
+    "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or",
+    "bitwise_xor", "invert", "square", "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isfinite", "isinf", "signbit",
+    "copysign", "positive", "left_shift", "right_shift",
+))  # fmt: skip
 
 
 def reduce_form(

@@ -43,6 +43,22 @@ def test_ties_and_nan(seed: int, shape: tuple[int, ...], dtype: str) -> None:
             np.testing.assert_array_equal(np.asarray(getattr(ag, name)(a, axis)), getattr(np, name)(x, axis))
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i4", "f4", "f8"])
+@pytest.mark.parametrize("length", [255, 257, 4000, 2 * 8192 + 1, 40_000])
+def test_every_element_is_better_than_those_before(dtype: str, length: int) -> None:
+    """Also where the best comes first, last, beside a part's boundary, or is NaN."""
+    rising = np.arange(length).clip(0, 127 if dtype == "i1" else length).astype(dtype)
+    for x in (rising, rising[::-1].copy(), -rising):
+        for at in (0, 31, 32, length // 2, min(8191, length - 1), length - 1):
+            changed = x.copy()
+            changed[at] = np.nan if dtype in ("f4", "f8") else 127
+            twice = changed.copy()
+            twice[-(at // 2) :] = changed[at]
+            for each in (x, changed, twice):
+                a = ag.array(each)
+                assert (a.argmax().item(), a.argmin().item()) == (each.argmax(), each.argmin())
+
+
 def test_extremes_alone() -> None:
     for value, dtype in ((-np.inf, "f8"), (np.inf, "f8"), (np.nan, "f4"), (-128, "i1"), (255, "u1"), (0, "bool")):
         for shape in ((40_000,), (5,), (1000, 2)):

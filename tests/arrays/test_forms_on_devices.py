@@ -1,4 +1,4 @@
-"""Scans, indices of extremes, gathers and compactions have the CPU's bits on every device."""
+"""Reductions, scans, indices of extremes, gathers and compactions have the CPU's bits on every device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ FUNCTIONS: dict[str, Callable[[ag.ndarray], ag.ndarray]] = {
     "cumsum over rows": lambda v: v.cumsum(0),
     "cumprod": lambda v: ag.cumprod(v * 0.01 + 1, -1),
     "accumulate": lambda v: np.maximum.accumulate(v, -1),
+    "sum": lambda v: v.sum(-1),
+    "product": lambda v: (v * 0.01 + 1j).prod(),
+    "sum of exponentials": lambda v: ag.exp(v).sum(-1),
+    "max": lambda v: v.max(),
     "argmax": lambda v: v.argmax(-1),
+    "argmax of exponentials": lambda v: ag.exp(v).argmax(-1),
     "argmin of all": lambda v: (v * v).argmin(),
     "argmax over rows": lambda v: v.argmax(0),
     "take": lambda v: v.take(ag.array([3, -1, 0]), -1) + 1,

@@ -1,0 +1,211 @@
+"""The block schedule of reductions for CPUs: a warp does the work of a block, in the same order, without barriers.
+
+A block's work-item t takes elements t, t + REDUCE_BLOCK, ... of its part. Here lane l does so for the work-items l, l + 32, l + 64, ...,
+several at a time: so memory is walked in order, and each work-item's accumulators stay in registers. Then halves are added to halves,
+within lanes first, and between lanes by shuffles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from anygpu.dtypes import bool_, int64, plain_fields, uint32
+from anygpu.frontend.fused_reductions import advance, combine, given, is_counted, part_of, results, starts, store_part, take
+from anygpu.frontend.fused_scans import ALL, WARP, shuffle
+from anygpu.frontend.fused_steps import Emitter, unravel
+from anygpu.ir import build
+from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Store, Var, WarpOp
+from anygpu.passes.fusion import CHEAP, REDUCE_BLOCK, Form, Reduction
+
+ITEMS = REDUCE_BLOCK // WARP  # work-items of a block that a lane stands for
+CANDIDATES = 32  # bytes of the values that a lane compares before it asks whether one is better
+MOST_STEPS = 16  # longer bodies are not repeated for each work-item
+
+Accumulators = list[list[Var]]  # of a work-item: the variables of each reduction
+
+
+def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
+    """A warp reduces for each result, as `fused_reductions.block` does."""
+    form, scope = made.form, made.scope
+    at = scope.pin(Special("block", 1 if form.part else 0))
+    made.index = unravel(scope, at, kept)
+    length = reduced[0]
+    for extent in reduced[1:]:
+        length = build.op("mul", length, extent)
+    start: Expr = build.integer(0)
+    stop = scope.pin(length)
+    if form.part:
+        start, stop = part_of(made, Special("block", 0), stop)
+
+    def step(accumulators: Accumulators, place: Expr) -> None:
+        """Take the element at a place into a work-item's accumulators."""
+        before = len(made.index)
+        made.index += unravel(scope, scope.pin(place), reduced)
+        take(made, accumulators, build.op("sub", place, start))
+        del made.index[before:]
+
+    items = _one_by_one(made, step, start, stop) if _is_long(form) else _together(made, step, reduced, start, stop)
+    for n, reduction in enumerate(form.reductions):
+        half = ITEMS // 2
+        while half and items[0][n] is not items[half][n]:
+            for item in range(half):
+                combine(made, reduction, items[item][n], [Ref(v) for v in items[item + half][n]])
+            half //= 2
+        if reduction.value:
+            _first_best(made, reduction, items[0][n])
+            continue
+        half = WARP // 2
+        while half:
+            combine(made, reduction, items[0][n], [shuffle(made, "shfl_down", Ref(v), half) for v in items[0][n]])
+            half //= 2
+    with scope.nested() as body:
+        found = results(made, items[0], start)
+        if form.part:
+            store_part(made, found, build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0)))
+        else:
+            made.finish(found)
+    scope.emit(If(build.op("eq", Special("lane"), build.integer(0)), tuple(body)))
+
+
+def _is_long(form: Form) -> bool:
+    """Whether an element takes so many steps that the code for it is not repeated."""
+    steps = [step for step in form.steps[: form.epilogue] if step[0] == "map"]
+    return len(steps) > MOST_STEPS or any(step[1] not in CHEAP for step in steps)
+
+
+Step = Callable[[Accumulators, Expr], None]
+
+
+def _together(made: Emitter, step: Step, reduced: Sequence[Expr], start: Expr, stop: Expr) -> list[Accumulators]:
+    """A lane takes an element for each of its work-items at a time. "argmin" and "argmax", which no order matters to, have one accumulator
+    for all of them."""
+    form, scope = made.form, made.scope
+    items = [starts(made)]
+    items += [[items[0][n] if is_counted(form.reductions[n]) else parts for n, parts in enumerate(starts(made))] for _ in range(1, ITEMS)]
+    bounds = {n: _bound(made, items[0][n]) for n, reduction in enumerate(form.reductions) if is_counted(reduction)}
+    var = scope.temporary(int64, "k")
+    whole = scope.pin(build.op("sub", stop, build.integer(REDUCE_BLOCK - 1)))
+    with scope.nested() as body:
+        before = len(made.index)
+        values: dict[int, list[tuple[Expr, Expr]]] = {n: [] for n in bounds}
+        for item, accumulators in enumerate(items):
+            place = scope.pin(build.op("add", Ref(var), _offset(item)))
+            made.index += unravel(scope, place, reduced)
+            made.run(range(form.epilogue))
+            del made.index[before:]
+            for n, (reduction, parts) in enumerate(zip(form.reductions, accumulators, strict=True)):
+                found = given(made, reduction)
+                if n not in bounds:
+                    combine(made, reduction, parts, found)
+                    continue
+                values[n].append((found[0], build.op("sub", place, start)))
+                if len(values[n]) * found[0].dtype.itemsize >= CANDIDATES or item == ITEMS - 1:
+                    _advance_all(made, reduction, parts, bounds[n], values[n])
+                    values[n] = []
+    scope.emit(For(var, start, whole, build.integer(REDUCE_BLOCK), tuple(body)))
+    count = build.op("floordiv", build.op("sub", stop, start), build.integer(REDUCE_BLOCK))
+    rest = scope.pin(build.op("add", start, build.op("mul", count, build.integer(REDUCE_BLOCK))))
+    for item, accumulators in enumerate(items):
+        place = build.op("add", rest, _offset(item))
+        with scope.nested() as body:
+            step(accumulators, place)
+        scope.emit(If(build.op("lt", place, stop), tuple(body)))
+    return items
+
+
+def _bound(made: Emitter, parts: Sequence[Var]) -> Var:
+    """A variable for the best value of all lanes."""
+    var = made.scope.temporary(parts[0].dtype, "b")
+    made.scope.emit(Assign(var, Ref(parts[0])))
+    return var
+
+
+def _advance_all(made: Emitter, reduction: Reduction, parts: Sequence[Var], bound: Var, values: Sequence[tuple[Expr, Expr]]) -> None:
+    """Take values and their places, in this order, if one is better than the best of all lanes: few are, so that mostly this is all that
+    is computed. Those that are not better come after it, and cannot be the first best."""
+    scope = made.scope
+    best = Ref(bound)
+    better: Expr | None = None
+    for value, _ in values:
+        if value.dtype.is_float:
+            found = build.op("not", build.op("le" if reduction.function == "argmax" else "ge", value, best))
+        else:
+            found = build.op("gt" if reduction.function == "argmax" else "lt", value, best)
+        better = found if better is None else build.op("or", better, found)
+    assert better is not None
+    if best.dtype.is_float:  # nothing is better than NaN
+        better = build.op("and", better, build.op("eq", best, best))
+    some = scope.temporary(bool_, "any")
+    scope.emit(WarpOp(some, "any", (scope.pin(better),), build.constant(ALL, uint32)))
+    with scope.nested() as body:
+        for value, place in values:
+            advance(made, reduction, parts, value, place)
+        scope.emit(Assign(bound, _best(made, reduction, Ref(parts[0]))))
+    scope.emit(If(Ref(some), tuple(body)))
+
+
+def _best(made: Emitter, reduction: Reduction, value: Expr) -> Expr:
+    """The best value of all lanes, unless one is NaN; a uniform value."""
+    better = "gt" if reduction.function == "argmax" else "lt"
+    return _over_lanes(made, lambda a, b: build.op("select", build.op(better, b, a), b, a), value)
+
+
+def _over_lanes(made: Emitter, combined: Callable[[Expr, Expr], Expr], value: Expr) -> Expr:
+    """The values of all lanes, combined as order does not matter to; a uniform value."""
+    half = WARP // 2
+    while half:
+        value = made.scope.pin(combined(value, shuffle(made, "shfl_xor", value, half)))
+        half //= 2
+    return shuffle(made, "shfl", value, 0)
+
+
+def _first_best(made: Emitter, reduction: Reduction, parts: Sequence[Var]) -> None:
+    """Let every lane have the best value of all lanes, and the first place where it is."""
+    scope = made.scope
+    value, at = Ref(parts[0]), Ref(parts[1])
+    best = _best(made, reduction, value)
+    same = build.op("eq", value, best)
+    if value.dtype.is_float:
+        nan = scope.pin(build.op("ne", value, value))
+        some = scope.temporary(bool_, "any")
+        scope.emit(WarpOp(some, "any", (nan,), build.constant(ALL, uint32)))
+        same = build.op("select", Ref(some), nan, same)
+        best = build.op("select", Ref(some), build.constant(math.nan, value.dtype), best)
+    places = scope.pin(build.op("select", same, at, build.constant(at.dtype.maximum, at.dtype)))
+    scope.emit(Assign(parts[1], _over_lanes(made, lambda a, b: build.op("minimum", a, b), places)))
+    scope.emit(Assign(parts[0], best))
+
+
+def _one_by_one(made: Emitter, step: Step, start: Expr, stop: Expr) -> list[Accumulators]:
+    """A lane takes all elements of one of its work-items after the other, in a loop: for bodies that computing takes longer than memory."""
+    scope = made.scope
+    item, var = scope.temporary(int64, "t"), scope.temporary(int64, "k")
+    tables: list[list[str]] = []
+    with scope.nested() as outer:
+        accumulators = starts(made)
+        offset = scope.pin(build.op("add", Special("lane"), build.op("mul", Ref(item), build.integer(WARP))))
+        with scope.nested() as body:
+            step(accumulators, Ref(var))
+        scope.emit(For(var, scope.pin(build.op("add", start, offset)), stop, build.integer(REDUCE_BLOCK), tuple(body)))
+        for parts in accumulators:
+            tables.append([])
+            for part in parts:
+                name = scope.shared.unique("shared")
+                size = part.dtype.itemsize
+                scope.shared.declared.append(Array(name, plain_fields(part.dtype), size, 1, "shared", "C", (REDUCE_BLOCK,)))
+                scope.emit(Store(name, (offset,), Ref(part), 0, False))
+                tables[-1].append(name)
+    scope.emit(For(item, build.integer(0), build.integer(ITEMS), build.integer(1), tuple(outer)))
+    items: list[Accumulators] = []
+    for n in range(ITEMS):
+        items.append([])
+        for parts, names in zip(accumulators, tables, strict=True):
+            items[-1].append([scope.temporary(part.dtype, "a") for part in parts])
+            for part, name in zip(items[-1][-1], names, strict=True):
+                scope.emit(Load(part, name, (_offset(n),), 0, False))
+    return items
+
+
+def _offset(item: int) -> Expr:
+    return build.op("add", Special("lane"), build.integer(item * WARP))
