@@ -133,7 +133,8 @@ def test_as_numpy(function: Callable[..., object], device: ag.Device) -> None:
     ("function", "args"),
     [
         (np.concatenate, ((M, V),)), (np.concatenate, ((M, M[:, :2]),)), (np.concatenate, ([],)), (np.stack, ((M, V),)),
-        (np.matmul, (M, M)), (np.matmul, (M, 2.0)), (np.vecdot, (V, V[:1])), (np.dot, (M, M)), (np.tensordot, (M, M, 1)), (np.split, (V, 2)), (np.rot90, (V,)),
+        (np.matmul, (M, M)), (np.matmul, (M, 2.0)), (np.vecdot, (V, V[:1])), (np.dot, (M, M)), (np.tensordot, (M, M, 1)),
+        (np.split, (V, 2)), (np.rot90, (V,)),
         (np.fft.fft, (V, 0)), (np.fft.fftn, (M, (2,), (0, 1))), (np.flipud, (np.float64(1),)), (np.diff, (V, -1)),
     ],
 )  # fmt: skip
