@@ -211,7 +211,9 @@ def check_writeable(base: Node) -> None:
 
 def refuse_repeated(target: ndarray) -> None:
     """Raise as NumPy does for an assignment to elements that an array shows several times."""
-    if target._strides is not None and any(s == 0 and n > 1 for s, n in zip(target._strides, target.shape, strict=True)):
+    if target._strides is None or 0 in target.shape:
+        return
+    if any(s == 0 and n > 1 for s, n in zip(target._strides, target.shape, strict=True)):
         raise ValueError("assignment destination is read-only")
 
 

@@ -147,6 +147,7 @@ def test_copies_are_refused_where_they_must_not_be() -> None:
         with pytest.raises(ValueError, match="assignment destination is read-only"):
             write()
     assert shown.tolist() == [0, 0, 0]
+    ag.zeros((3, 0))[:, ::2] = 1  # nothing is shown twice
 
 
 def test_numpy_arrays_take_results_too() -> None:
