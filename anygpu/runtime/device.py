@@ -141,7 +141,10 @@ class Device:
         """The stream on which arrays are computed, behind what other streams were given them for."""
         stream = self.default_stream
         while self.visitors:
-            visitor = self.visitors.pop()
+            try:
+                visitor = self.visitors.pop()
+            except IndexError:  # another thread has just waited for the last one
+                break
             if not (visitor.closed or visitor.capturing):
                 stream.wait(visitor)
         return stream
