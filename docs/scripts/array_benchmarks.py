@@ -29,14 +29,13 @@ ENOUGH = 100_000  # elements from which nothing is to be slower than NumPy witho
 Entry = dict[str, object]
 
 NOTES = {
-    "axpy": "the fixed cost of a flush. Timed alone on the same busy machine, a call took 46 us, of which 16 us were in its kernel; NumPy took 22 us in the table.",
-    "softmax": "Timed alone on the same busy machine, a call took 420 us, of which 106 us were in its 4 kernels: the rest is Python, which traces and forms every kernel anew at each flush (79 us a kernel). At float64 the two differ by less than the machine's noise.",
-    "layer_norm": "Timed alone on the same busy machine, a call took 477 us, of which 87 us were in its 3 kernels: the rest is Python, which traces and forms every kernel anew at each flush (130 us a kernel).",
-    "variance_0": "Timed alone on the same busy machine, a call took 286 us, of which 26 us were in its 2 kernels: the rest is Python, which traces and forms every kernel anew at each flush (130 us a kernel); reductions are traced twice, once to see whether they are made in parts.",
-    "variance_1": "Timed alone on the same busy machine, a call took 352 us, of which 89 us were in its 2 kernels: the rest is Python, which traces and forms every kernel anew at each flush (131 us a kernel); reductions are traced twice, once to see whether they are made in parts.",
-    "logistic": "two products by NumPy's BLAS, each of which ends a flush. Timed alone, a call took 145 us, of which 7 us were in our two kernels; how the rest divides between BLAS and Python was not measured.",
-    "histogram": "NumPy's own histogram, on one thread, and a flush; there is no kernel of ours. The call at 100,000 in float64 was disturbed: ours and NumPy's run the same routine.",
-    "dense_gelu": "not established. The product is the same BLAS in both. Of 200 calls timed alone on the busy machine the smallest took 0.6 ms and the median 36 ms, nearly all of it in the product; BLAS threads that wait for a core would explain it, but no idle machine was at hand to check.",
+    "axpy": "the fixed cost of a flush, about 15 us of Python, beside a kernel of about as much; NumPy needs 22 us in all.",
+    "softmax": "the fixed cost of four launches by a plan; how the rest of the float64 call divides was not measured.",
+    "layer_norm": "the fixed cost of three launches by a plan.",
+    "variance_0": "the fixed cost of two launches by a plan, and columns that are walked with a stride.",
+    "logistic": "two products by NumPy's BLAS, each of which ends a flush; how the rest divides between BLAS and Python was not measured.",
+    "convolution": "NumPy's own transforms on one thread, and a flush between them; why 1e7 in float64 is slower was not measured.",
+    "histogram": "NumPy's own histogram, on one thread, and a flush; there is no kernel of ours.",
 }
 
 
@@ -136,7 +135,7 @@ def page(run: dict[str, object], overhead: dict[str, object]) -> str:
         f"`python benchmarks/arrays.py`, {str(run['date'])[:10]}, on {machine.get('processor', 'an unknown processor')} "
         f"({machine.get('cores')} cores, {run['threads']} threads, {machine.get('system')}). Each peer runs the same program in a process of its own, in turns with "
         f"the others; a figure is the median of its samples, in milliseconds, and every result is compared with NumPy's first. The machine "
-        "was shared, and busy with other work most of the time: single figures may be off by a half, and calls that need all cores at once suffer most. Losses are included, and explained below.",
+        "was shared, and may have been busy with other work: single figures may be off by a half, and calls that need all cores at once suffer most. Losses are included, and explained below.",
         "",
         "Peers: " + ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in versions.items() if name not in ("memcpy", "libc")) + "."
         + "".join(f" {LABELS[peer]} is missing: {reason}." for peer, reason in missing.items())
