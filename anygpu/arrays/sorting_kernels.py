@@ -46,16 +46,22 @@ def digit(keys, row, i, shift):
     return np.int32((keys[row, i] >> kind(shift)) & kind(DIGITS - 1))
 
 
+@ag.func
+def count_own(keys, table, row, start, t, shift):
+    """Count the digits of a work-item's own elements in its column of a table."""
+    for d in range(DIGITS):
+        table[d, t] = 0
+    for i in range(start, min(start + ITEMS, keys.shape[1])):
+        table[digit(keys, row, i, shift), t] += 1
+
+
 @ag.kernel(bounds_check=False)
 def count_digits(keys, counts, shift):
     """``counts[row, digit, part]``: how many keys of a part have a digit."""
     table = ag.shared.array((DIGITS, THREADS), np.int32)
     part, row, t = ag.blockIdx.x, ag.blockIdx.y, ag.threadIdx.x
-    for d in range(DIGITS):
-        table[d, t] = 0
     start = part * PART + t * ITEMS
-    for i in range(start, min(start + ITEMS, keys.shape[1])):
-        table[digit(keys, row, i, shift), t] += 1
+    count_own(keys, table, row, start, t, shift)
     ag.syncthreads()
     if t < DIGITS:
         total = np.int64(0)
@@ -69,11 +75,8 @@ def move_keys(keys, order, starts, new_keys, new_order, shift):
     """Move the keys of a part, and where they came from, to where ``starts[row, digit, part]`` says that those with a digit begin."""
     table = ag.shared.array((DIGITS, THREADS), np.int64)
     part, row, t = ag.blockIdx.x, ag.blockIdx.y, ag.threadIdx.x
-    for d in range(DIGITS):
-        table[d, t] = 0
     start = part * PART + t * ITEMS
-    for i in range(start, min(start + ITEMS, keys.shape[1])):
-        table[digit(keys, row, i, shift), t] += 1
+    count_own(keys, table, row, start, t, shift)
     ag.syncthreads()
     if t < DIGITS:
         at = starts[row, t, part]

@@ -52,11 +52,13 @@ def _settle_on(order: Sequence[Node], device: str) -> None:
     """Let nodes be computed on a device: what has no device of its own goes there, and what lies elsewhere is copied."""
     for node in order:
         node.device = device
-        for arg in node.args:
-            if arg.place is not None and arg.place.memory.device != device:
-                copies = {id(a): moved(in_order(a), device) for a in node.args if a.place is not None and a.place.memory.device != device}
-                node.args = tuple([copies.get(id(a), a) for a in node.args])
-                break
+        if any(arg.place is not None and arg.place.memory.device != device for arg in node.args):
+            node.args = tuple(on_device(node.args, device))
+
+
+def on_device(nodes: Iterable[Node], device: str) -> list[Node]:
+    """Nodes, those of them that lie on another device copied."""
+    return [moved(in_order(n), device) if n.place is not None and n.place.memory.device != device else n for n in nodes]
 
 
 def _evaluate(pending: Sequence[Node], order: list[Node]) -> None:
@@ -132,7 +134,7 @@ def ready(nodes: Sequence[Node], device: str) -> list[Node]:
         for node in nodes:
             node.device = node.device or device
         evaluate(nodes)
-    return [moved(in_order(n), device) if n.place is not None and n.place.memory.device != device else n for n in nodes]
+    return on_device(nodes, device)
 
 
 def explain(roots: Sequence[Node]) -> str:

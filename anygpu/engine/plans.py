@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from anygpu.dtypes import DType
 from anygpu.engine.fused import Start, fused_kernel, prepared
 from anygpu.engine.places import allocate
 from anygpu.ir.graph import Memory, Node, Place, Shape
@@ -58,6 +59,11 @@ class Structure:
     scalars: list[object]
 
 
+def _lies_at(leaf: Node, place: Place) -> tuple[int, Shape, Shape, DType]:
+    """What leaves have in common that are one: the address comes first, and belongs to no structure."""
+    return place.address, place.strides, leaf.shape, leaf.dtype
+
+
 def structure_of(order: Sequence[Node], roots: Sequence[Node], device: str) -> Structure | None:
     """The structure of a graph, operands first; None if no plan is made for it. Arrays that lie at one place are one leaf."""
     key: list[Hashable] = [device]
@@ -77,7 +83,7 @@ def structure_of(order: Sequence[Node], roots: Sequence[Node], device: str) -> S
                 if ref is None:
                     place = arg.place
                     assert place is not None
-                    where = (place.memory.address + place.offset, place.strides, arg.shape, arg.dtype)
+                    where = _lies_at(arg, place)
                     ref = at.get(where)
                     if ref is None:
                         leaves.append(place)
@@ -233,7 +239,7 @@ def stand_ins(order: Sequence[Node], roots: Sequence[Node], device: str) -> tupl
             if copy is None:
                 place = arg.place
                 assert place is not None
-                where = (place.memory.address + place.offset, place.strides, arg.shape, arg.dtype)
+                where = _lies_at(arg, place)
                 copy = at.get(where)
                 if copy is None:
                     there = Place(_StandIn(len(at), device), 0, place.strides)
