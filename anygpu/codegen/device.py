@@ -74,7 +74,9 @@ class DeviceOptions:
     ``votes``: an OpenCL device has ``cl_khr_subgroup_non_uniform_vote``, without which bounds checks are slower. ``certain``: what launches
     with such grids and shapes make certain of the kernel's statements (``passes.assume``). ``on_cpu``: an OpenCL device that is a CPU and
     runs work-items as lanes of vectors: exchanges go through shared memory where the warp has not diverged, and kernels that are cheaper
-    in scalar code ask for that. ``ranged``: the launches are of a range.
+    in scalar code ask for that. ``wide``: it can be asked for 32 lanes at once. ``ranged``: the launches are of a range.
+    ``lines``: blocks are along x, of any length up to ``threads``. ``flat_grid``: the driver's grid is along x alone.
+    ``aligned``: every array begins at a multiple of 16 bytes, so that what lies side by side can be loaded at once.
     """
 
     small: bool = True
@@ -85,12 +87,22 @@ class DeviceOptions:
     votes: bool = True
     certain: Certain = ()
     on_cpu: bool = False
+    wide: bool = False
     ranged: bool = False
+    lines: bool = False
+    flat_grid: bool = False
+    aligned: bool = False
+
+    def block_extent(self, axis: int) -> int | None:
+        """The block's extent along an axis, if all launches have the same."""
+        if self.block is not None:
+            return self.block[axis]
+        return 1 if self.lines and axis else None
 
     @property
     def facts(self) -> Facts:
         """What intervals of integers may rely on."""
-        return Facts(self.small, self.block, ranged=self.ranged)
+        return Facts(self.small, self.block, ranged=self.ranged, lines=self.lines)
 
     @property
     def warp_slots(self) -> int:
@@ -181,6 +193,16 @@ class DeviceWriter(Writer):
         if space:
             self.entry[-1] += f", {space}"
         return f"ptr {space} {name}" if space else f"ptr {name}"
+
+    def to_32(self, value: str, bits: int) -> str:
+        """An unsigned integer of up to 32 bits as an i32.
+
+        By way of 64 bits: for SPIR-V, LLVM makes what was cut out of an i64 and extended to an i32 a mask of the i64, which is invalid.
+        """
+        if bits == 32:
+            return value
+        wide = self.emit(f"zext i{bits} {value} to i64")
+        return self.emit(f"trunc i64 {wide} to i32")
 
     def invoke(self, result: str, name: str, args: str, types: str, convention: str = "", attributes: str = "") -> str:
         """Call a function, which is declared with its convention and attributes (``convergent``)."""
@@ -299,7 +321,7 @@ class Target:
         return None
 
     def attributes(self, options: DeviceOptions, warps: bool, scalar: bool) -> str:
-        """The kernel's LLVM attributes and metadata; ``warps``: it speaks of warps, ``scalar``: it shall not be made into vectors."""
+        """The kernel's LLVM attributes and metadata; ``warps``: work-items go 32 at a time, ``scalar``: they shall not become vectors."""
         return ""
 
     def metadata(self, options: DeviceOptions, flat: bool) -> str:

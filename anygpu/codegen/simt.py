@@ -45,7 +45,7 @@ from anygpu.ir.kernel import (
     walk,
 )
 from anygpu.passes.assume import assume
-from anygpu.passes.cost import costs
+from anygpu.passes.cost import costs, gains_by_width
 from anygpu.passes.hoist_checks import hoist_checks
 from anygpu.passes.intervals import Intervals, analyse, interval
 from anygpu.passes.narrow import narrow
@@ -455,6 +455,7 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
     scalar = options.on_cpu and not warps and _cheaper_in_scalars(kernel)
     if scalar:
         options = replace(options, votes=False)  # there are no neighbours to ask
+    wide = options.wide and not scalar and gains_by_width(kernel)
     values = Values(kernel, target, options, flat=warps and target.flat_warps)
     emitter = Simt(kernel, values, found)
     emitter.body(kernel.body)
@@ -465,15 +466,18 @@ def emit_device(kernel: Kernel, target: Target, options: DeviceOptions) -> Devic
         values.capabilities.add("subgroups32")
     if _mentions_half(kernel):
         values.capabilities.add("fp16")
+    declared = {p.name for p in kernel.params}
     written = {s.array for s in walk(kernel.body) if isinstance(s, Store | Atomic)}
 
     def attributes(word: Word) -> str:
         if word.kind != "pointer":
             return ""
-        return "readonly" * (word.name not in written) + " noalias" * options.disjoint
+        given = word.name in declared  # an argument's array, which begins where its word says
+        return "readonly" * (word.name not in written) + " noalias" * options.disjoint + " align 16" * (options.aligned and given)
 
+    attached = target.attributes(options, warps or wide, scalar)
     entry = "ag_" + re.sub(r"[^A-Za-z0-9_]", "_", kernel.name)
-    head = f"define {target.convention} void @{entry}({values.parameter_list(attributes)}) {target.attributes(options, warps, scalar)}"
+    head = f"define {target.convention} void @{entry}({values.parameter_list(attributes)}) {attached}"
     values.module.definitions[f"@{entry}"] = f"{head} {{\n{values.w.body()}\n}}"
     rare = "alwaysinline" if len(values.sites) <= target.inlined_reports else "cold noinline"
     text = f"{values.module.text(target.triple, target.layout)}attributes #0 = {{ {rare} }}\n{target.metadata(options, values.flat)}"

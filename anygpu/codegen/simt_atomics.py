@@ -89,7 +89,7 @@ def _insert(values: Values, seen: str, new: str, shift: str, dtype: DType) -> st
     w = values.w
     if not shift:
         return new
-    placed = w.emit(f"shl i32 {w.emit(f'zext i{dtype.bits} {new} to i32')}, {shift}")
+    placed = w.emit(f"shl i32 {w.to_32(new, dtype.bits)}, {shift}")
     mask = w.emit(f"shl i32 {(1 << dtype.bits) - 1}, {shift}")
     rest = w.emit(f"and i32 {seen}, {w.emit(f'xor i32 {mask}, -1')}")
     return w.emit(f"or i32 {rest}, {placed}")

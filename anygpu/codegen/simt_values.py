@@ -44,8 +44,8 @@ class Values:
 
     def word(self, kind: WordKind, name: str = "", axis: int = 0) -> str:
         """The value of a word of the launch, which becomes a parameter of the kernel. Its bits for a scalar."""
-        if kind == "block" and self.options.block is not None:
-            return str(self.options.block[axis])
+        if kind == "block" and (known := self.options.block_extent(axis)) is not None:
+            return str(known)
         found = Word(kind, name, axis)
         text = self._name(found)
         return self.at_entry(found, lambda: self.w.emit(f"bitcast <2 x i32> {text} to i64")) if self._split(found) else text
@@ -112,10 +112,12 @@ class Values:
                 return self.at_entry("lane", self._lane)
             case "warp":
                 return self.at_entry("warp", lambda: self.w.emit(f"lshr i64 {self.thread_number()}, 5"))
-            case "thread" if self.options.block is not None and self.options.block[axis] == 1:
+            case "thread" if self.options.block_extent(axis) == 1:
                 return "0"
             case "thread" if self.flat:
                 return self.at_entry((name, axis), lambda: self._coordinate(axis))
+            case "block" if self.options.flat_grid:
+                return self.at_entry((name, axis), lambda: self._place_in_grid(axis))
             case _:
                 return self.at_entry((name, axis), lambda: self.target.position(self.w, name, axis))
 
@@ -134,12 +136,21 @@ class Values:
         rest, y = w.emit(f"udiv i64 {number}, {x}"), self.word("block", axis=1)
         return w.emit(f"{'urem' if axis == 1 else 'udiv'} i64 {rest}, {y}")
 
+    def _place_in_grid(self, axis: int) -> str:
+        """A coordinate of a block out of its number in a grid that is along x alone."""
+        w, x = self.w, self.word("grid", axis=0)
+        number = self.target.position(w, "block", 0)
+        if axis == 0:
+            return w.emit(f"urem i64 {number}, {x}")
+        rest, y = w.emit(f"udiv i64 {number}, {x}"), self.word("grid", axis=1)
+        return w.emit(f"{'urem' if axis == 1 else 'udiv'} i64 {rest}, {y}")
+
     def thread_number(self) -> str:
         """The work-item's number in its block, x fastest; computed anew, for rare places."""
         return self.target.position(self.w, "thread", 0) if self.flat else self._number("thread", "block")
 
     def block_number(self) -> str:
-        return self._number("block", "grid")
+        return self.target.position(self.w, "block", 0) if self.options.flat_grid else self._number("block", "grid")
 
     def _number(self, name: str, extent: WordKind) -> str:
         w = self.w

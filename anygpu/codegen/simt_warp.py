@@ -124,8 +124,7 @@ class WarpOperations:
             high = exchange(w.emit(f"trunc i64 {w.emit(f'lshr i64 {bits}, 32')} to i32"))
             upper = w.emit(f"shl i64 {w.emit(f'zext i32 {high} to i64')}, 32")
             return from_bits(w, w.emit(f"or i64 {upper}, {w.emit(f'zext i32 {low} to i64')}"), dtype)
-        wide = bits if dtype.bits == 32 else w.emit(f"zext i{dtype.bits} {bits} to i32")
-        found = exchange(wide)
+        found = exchange(w.to_32(bits, dtype.bits))
         return from_bits(w, found if dtype.bits == 32 else w.emit(f"trunc i32 {found} to i{dtype.bits}"), dtype)
 
     def _shuffled(self, members: str, bits: str, lane: str) -> str:
@@ -205,7 +204,7 @@ class WarpOperations:
         if self._in_memory and taking == ALL and isinstance(distance, Const) and stmt.op in ("shfl_up", "shfl_down") and dtype.bits <= 32:
             steps = min(max(int(distance.value), -_MARGIN), _MARGIN) * (1 if stmt.op == "shfl_down" else -1)
             bits = to_bits(w, value, dtype)
-            near = self._neighbour(bits if dtype.bits == 32 else w.emit(f"zext i{dtype.bits} {bits} to i32"), steps)
+            near = self._neighbour(w.to_32(bits, dtype.bits), steps)
             found = from_bits(w, near if dtype.bits == 32 else w.emit(f"trunc i32 {near} to i{dtype.bits}"), dtype)
             return w.emit(f"select i1 {legal}, {kind} {found}, {kind} {value}")
         found = self._from_lane(members, value, dtype, source)
@@ -216,7 +215,7 @@ class WarpOperations:
         w = self.w
         bits = to_bits(w, value, dtype)
         size = max(32, dtype.bits)
-        wide = bits if dtype.bits == size else w.emit(f"zext i{dtype.bits} {bits} to i{size}")
+        wide = bits if dtype.bits == 64 else w.to_32(bits, dtype.bits)
         known = self.values.target.match(w, members, size, wide)
         if known is not None:
             return known
@@ -267,7 +266,8 @@ class WarpOperations:
     def _reduce_tree(self, members: str, op: str, value: str, dtype: DType) -> str:
         if dtype.bits <= 32:
             signed = dtype.kind == "i"
-            wide = value if dtype.bits == 32 else self.w.emit(f"{'sext' if signed else 'zext'} i{dtype.bits} {value} to i32")
+            narrow = signed and dtype.bits < 32
+            wide = self.w.emit(f"sext i{dtype.bits} {value} to i32") if narrow else self.w.to_32(value, dtype.bits)
             known = self.values.target.reduce(self.w, members, op, wide, signed)
             if known is not None:
                 return known if dtype.bits == 32 else self.w.emit(f"trunc i32 {known} to i{dtype.bits}")

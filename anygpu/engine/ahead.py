@@ -28,7 +28,8 @@ from anygpu.engine.compile import (
 )  # fmt: skip
 from anygpu.engine.device_variant import Lowered, compile_for, lower_now
 from anygpu.engine.fastpath import TYPE_OFFSET
-from anygpu.engine.launch import RANGE_BLOCK, Kernel
+from anygpu.engine.geometry import RANGE_BLOCK
+from anygpu.engine.launch import Kernel
 from anygpu.engine.manifest import (
     FORMAT,
     MANIFEST,

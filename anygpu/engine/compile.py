@@ -101,11 +101,12 @@ def run_passes(kernel: Kernel, fastmath: bool = False) -> Kernel:
     from anygpu.passes.products import split_products
     from anygpu.passes.propagate import propagate
     from anygpu.passes.ranges import lower_ranges
+    from anygpu.passes.share import share
 
     kernel = split_products(remove_dead(propagate(lower_ranges(kernel))))
     kernel = widen_halves(kernel)
     kernel = contract(kernel)
-    return expand_operations(kernel, definition)
+    return remove_dead(share(expand_operations(kernel, definition)))
 
 
 def _strip_width(kernel: Kernel, options: Options, vector_bits: int) -> int:

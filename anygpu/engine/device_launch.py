@@ -19,6 +19,7 @@ from anygpu.engine.arguments import SMALL, Argument, Copies, array_type
 from anygpu.engine.device_plan import Plan, key_of
 from anygpu.engine.device_report import print_buffer
 from anygpu.engine.device_variant import DeviceArtifact
+from anygpu.engine.geometry import along_x
 from anygpu.engine.host_memory import HostArray, HostMemory, bytes_at
 from anygpu.engine.report import show_prints
 from anygpu.errors import ArgumentError, DeviceError, LaunchError, ReadOnlyError, WrongDeviceError, WrongStreamError
@@ -66,8 +67,8 @@ def _launch_anywhere(launcher: Launcher, args: tuple[object, ...], stream: Strea
     key = key_of(args)
     if key is not None:
         plan = launcher.plans.get((stream, key))
-        if plan is not None and stream.graph is None:
-            assert isinstance(plan, Plan)
+        assert plan is None or isinstance(plan, Plan)
+        if plan is not None and stream.graph is None and plan.suits(args):
             try:
                 values = plan.fill(args, HostMemory(stream, "", ()) if plan.waits else None, stream)
             except DeviceError:
@@ -93,7 +94,7 @@ def _launch(launcher: Launcher, args: Sequence[object], stream: Stream, key: tup
     parts = [part for a in described for part in a.parts] + list(launcher.extent)
     variant = kernel.device_variant(tuple(a.type for a in described), parts, launcher, checks, small, device)
     artifact = variant.artifact
-    _check_shared(launcher, artifact, name, device)
+    _check_artifact(launcher, artifact, name, device)
     host = [(n, part, written) for part, (n, _, _, written) in zip(parts, artifact.parameters, strict=True) if isinstance(part, np.ndarray)]
     for n, array, written in host:
         if written and not array.flags.writeable:
@@ -191,12 +192,13 @@ def _check_block(launcher: Launcher, name: str, device: Device) -> None:
     threads = math.prod(launcher.block)
     if threads > limits.maximum_block:
         raise LaunchError(f"{who}: a block of {launcher.block} has {threads:,} work-items; the most is {limits.maximum_block:,}")
-    if any(n > most for n, most in zip(launcher.grid, limits.maximum_grid, strict=True)):
-        raise LaunchError(f"{who}: a grid of {launcher.grid} is larger than {limits.maximum_grid}")
 
 
-def _check_shared(launcher: Launcher, artifact: DeviceArtifact, name: str, device: Device) -> None:
+def _check_artifact(launcher: Launcher, artifact: DeviceArtifact, name: str, device: Device) -> None:
     limits, who = device.properties, f"kernel '{name}' on {device.name}"
+    grid = along_x(launcher.grid) if artifact.flat_grid else launcher.grid
+    if any(n > most for n, most in zip(grid, limits.maximum_grid, strict=True)):
+        raise LaunchError(f"{who}: a grid of {launcher.grid} is larger than {limits.maximum_grid}")
     if not artifact.flat and any(n > most for n, most in zip(launcher.block, limits.maximum_block_shape, strict=True)):
         raise LaunchError(f"{who}: a block of {launcher.block} is larger than {limits.maximum_block_shape}")
     wanted = launcher.shared + artifact.launch_shared_bytes

@@ -15,6 +15,7 @@ import numpy as np
 from anygpu.dtypes import dtype_named
 from anygpu.engine.arguments import SMALL
 from anygpu.engine.device_report import slot_for, zeroed
+from anygpu.engine.geometry import along_x, in_lines
 from anygpu.engine.host_memory import HostMemory
 from anygpu.runtime.device_array import DeviceArray
 from anygpu.runtime.memory import Buffer
@@ -55,6 +56,8 @@ class Plan:
     """How to launch one variant with arguments like those it was made for.
 
     Attributes:
+        grid: The blocks, as the kernel sees them, and ``threads``: the work-items of each.
+        blocks: The same as the driver is given them, and ``block``.
         shapes: The arguments as ``report.failure`` reads them.
         pointers: Of each array in the arguments: its word, its offset's word, and its part.
         scalars: Of each scalar: its word, its part, and what gives its bits.
@@ -67,13 +70,18 @@ class Plan:
         artifact = variant.artifact
         self.launcher = launcher
         self.variant = variant
-        self.block = (launcher.block[0] * launcher.block[1] * launcher.block[2], 1, 1) if artifact.flat else launcher.block
+        self.grid, self.threads = launcher.grid, launcher.block
+        if launcher.extent and any(w.kind == "block" for w in artifact.words):
+            self.grid, self.threads = in_lines(launcher.grid, launcher.extent[-1], stream.device)
+        self.block = along_x(self.threads) if artifact.flat else self.threads
+        self.blocks = along_x(self.grid) if artifact.flat_grid else self.grid
         self.shared = launcher.shared + artifact.launch_shared_bytes
         self.based = artifact.format == "spirv"  # an argument is a buffer and an offset in it, elsewhere the first element's address
         self.shapes = [word for part in parts for word in _words(part)]
         self.waits = any(isinstance(part, np.ndarray) for part in parts)
         self.sync = zeroed(8, stream) if any(w.kind == "sync" for w in artifact.words) else None
         places = {parameter[0]: n for n, parameter in enumerate(artifact.parameters)}
+        self.aligned = artifact.aligned
         self.slot = self.printed = -1
         self.pointers: list[tuple[int, int, int]] = []
         self.scalars: list[tuple[int, int, Bits]] = []
@@ -96,13 +104,29 @@ class Plan:
                 case "extent" | "stride":
                     self.values[n] = _extent(word, parts[places[word.name]])
                 case _:
-                    self.values[n] = _constant(word, launcher)
+                    self.values[n] = self._constant(word)
         if launcher.extent:  # the range's extents are parameters after the kernel's own, and the same at every launch
             first = len(artifact.parameters) - len(launcher.extent)
             for n, part, bits in self.scalars:
                 if part >= first:
                     self.values[n] = bits(parts[part])
             self.scalars = [scalar for scalar in self.scalars if scalar[1] < first]
+
+    def _constant(self, word: Word) -> int:
+        match word.kind:
+            case "grid":
+                return self.grid[word.axis]
+            case "block":
+                return self.threads[word.axis]
+            case "dynamic":
+                return max(1, self.launcher.shared)
+            case "shared":
+                return self.launcher.shared
+        return 0  # an offset: device arrays begin where their buffers do
+
+    def suits(self, parts: Sequence[object]) -> bool:
+        """Whether arrays begin where the code takes them to."""
+        return not self.aligned or not any(parts[n].buffer.address & 15 for _, _, n in self.pointers)  # type: ignore[attr-defined]
 
     def fill(self, parts: Sequence[object], memory: HostMemory | None, stream: Stream) -> list[object]:
         """The words of a launch, but for the error slot and the print buffer."""
@@ -130,11 +154,11 @@ class Plan:
             assert self.sync is not None
             values[n] = self.sync.argument_on(stream)
         if self.slot < 0:
-            stream.submit(self.variant.start, self.launcher.grid, self.block, self.shared, values)
+            stream.submit(self.variant.start, self.blocks, self.block, self.shared, values)
             return
         with stream.lock:  # whoever reads the slot reads it after this launch, or does not take it away
             values[self.slot] = slot_for(self, stream).argument_on(stream)
-            stream.submit(self.variant.start, self.launcher.grid, self.block, self.shared, values)
+            stream.submit(self.variant.start, self.blocks, self.block, self.shared, values)
 
 
 def _words(part: object) -> list[object]:
@@ -144,19 +168,6 @@ def _words(part: object) -> list[object]:
 def _extent(word: Word, part: object) -> int:
     assert isinstance(part, np.ndarray | DeviceArray)
     return int((part.shape if word.kind == "extent" else part.strides)[word.axis])
-
-
-def _constant(word: Word, launcher: Launcher) -> int:
-    match word.kind:
-        case "grid":
-            return launcher.grid[word.axis]
-        case "block":
-            return launcher.block[word.axis]
-        case "dynamic":
-            return max(1, launcher.shared)
-        case "shared":
-            return launcher.shared
-    return 0  # an offset: device arrays begin where their buffers do
 
 
 def bits_of(kind: type, dtype: str) -> Bits:

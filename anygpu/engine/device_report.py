@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anygpu.engine.geometry import place_in_lines
 from anygpu.engine.report import PRINT_BYTES, failure
 from anygpu.errors import KernelIndexError
 from anygpu.runtime.memory import Buffer
@@ -47,15 +48,19 @@ class Report:
             stream.slots.append(self.slot)
         if not raw:
             return
-        launcher, artifact = self.plan.launcher, self.plan.variant.artifact
-        found = decode_failure(raw, math.prod(launcher.block))
+        plan = self.plan
+        launcher, artifact = plan.launcher, plan.variant.artifact
+        found = decode_failure(raw, math.prod(plan.threads))
         assert found is not None
         name = launcher.kernel.name
         if found.site is None:
             what = f"{found.count:,} accesses or assertions failed in kernel '{name}'"
             raise KernelIndexError(f"{what}, more than {stream.device.name} keeps")
-        words = (0, found.count, found.block, found.thread, found.site, len(found.index), *found.index)
-        raise failure(name, artifact, launcher, words, self.plan.shapes)
+        block, thread = found.block, found.thread
+        if plan.threads != launcher.block:
+            block, thread = place_in_lines(block, thread, plan.grid, plan.threads[0], launcher.extent[-1])
+        words = (0, found.count, block, thread, found.site, len(found.index), *found.index)
+        raise failure(name, artifact, launcher, words, plan.shapes)
 
 
 def slot_for(plan: Plan, stream: Stream) -> Buffer:

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from anygpu.engine.compile import Options, compiling, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
+from anygpu.engine.geometry import exceeds, knows_blocks
 from anygpu.errors import LaunchError
 from anygpu.runtime.base import Code, Launch, Parameter
 from anygpu.runtime.device import Device
+from anygpu.runtime.device_array import DeviceArray
 from anygpu.runtime.program import ObjectCode
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ _NEEDS = {
 }
 
 
+ALIGNING = ("cuda", "hip")  # devices that load up to 16 bytes at once, if they lie at a multiple of that
 MOST_CERTAIN = 8  # sets of what is certain that a kernel is compiled for; further launches keep their checks
 
 
@@ -51,6 +56,8 @@ class DeviceArtifact:
     parameters: tuple[tuple[str, str, int, bool], ...]  # name, "array" or a dtype, ndim, written by the kernel
     declared: dict[str, tuple[int, ...]]
     dynamic: dict[str, int]
+    flat_grid: bool = False
+    aligned: bool = False
 
 
 @dataclass(eq=False)
@@ -128,7 +135,7 @@ def artifact_for(source: IrKernel, final: IrKernel, device: DeviceOptions, targe
     form = "spirv" if target == "spirv" else "ptx" if target.startswith("sm_") else "codeobject"
     return DeviceArtifact(
         form, image, code.entry, code.words, with_unsigned(code.sites, source), code.launch_shared_bytes, code.flat, code.capabilities,
-        parameters_of(source, final), *declared_arrays(source),
+        parameters_of(source, final), *declared_arrays(source), device.flat_grid, device.aligned,
     )  # fmt: skip
 
 
@@ -168,7 +175,26 @@ def launch_options(given: Lowered, launcher: Launcher, parts: Sequence[object], 
     """The same for a device that is here, and what the launch's grid and shapes make certain."""
 
     assumed = device_options(given.final, launcher, small, given.options.bounds_check)
-    return replace(assumed, certain=certain_of(given, launcher, parts, small), on_cpu=device.capabilities.on_cpu)
+    lines = launcher.extent and not knows_blocks(given.source)
+    certain = certain_of(given, launcher, parts, small)
+    aligned = device.driver.api in ALIGNING and all(map(is_aligned, parts))
+    return replace(seen(assumed, device, bool(lines)), certain=certain, flat_grid=exceeds(launcher.grid, device), aligned=aligned)
+
+
+def is_aligned(part: object) -> bool:
+    """Whether a part of the arguments is no array, or one of which it is sure that it begins at a multiple of 16 bytes."""
+    if isinstance(part, DeviceArray):
+        return not part.buffer.address & 15
+    return not isinstance(part, np.ndarray)
+
+
+def seen(assumed: DeviceOptions, device: Device, lines: bool) -> DeviceOptions:
+    """The same, with what is known of a device that is here; ``lines``: whether blocks may be lines of any length."""
+    has = device.capabilities
+    lines = lines and has.on_cpu
+    return replace(
+        assumed, block=None if lines else assumed.block, lines=lines, on_cpu=has.on_cpu, wide=has.on_cpu and 32 in has.subgroup_sizes
+    )
 
 
 def certain_of(given: Lowered, launcher: Launcher, parts: Sequence[object], small: bool) -> Certain:

@@ -17,7 +17,8 @@ from anygpu.engine.compile import Options, compile_ir, disk_cache, loaded_code, 
 from anygpu.engine.exclusive import exclusive
 from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.engine.fused_device import device_start
-from anygpu.engine.launch import RANGE_BLOCK, packer_of
+from anygpu.engine.geometry import RANGE_BLOCK
+from anygpu.engine.launch import packer_of
 from anygpu.passes.fusion import REDUCE_BLOCK, Access, Bindings, Form
 from anygpu.runtime.cpu import give_workspace, take_workspace
 from anygpu.runtime.current import Recorder, current
@@ -125,13 +126,13 @@ def _cpu_start(form: Form) -> Start:
         from anygpu.frontend.fused import lower_form
         from anygpu.ir.verify import verify
 
-        stages: dict[str, str] = {}
+        stages: dict[str, str] | None = {} if debug else None
         kernel = lower_form(form, warps=True)
         verify(kernel)
         artifact = compile_ir(kernel, options, stages)
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
         for name in debug:
-            print(f"# fused kernel: {name}\n{stages.get(name, '')}", file=sys.stderr)
+            print(f"# fused kernel: {name}\n{(stages or {}).get(name, '')}", file=sys.stderr)
     code, packer, support = loaded_code(artifact), packer_of(artifact.parameters), ctypes.addressof(support_table())
 
     def start(grid: Triple, block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:

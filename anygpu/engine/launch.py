@@ -21,6 +21,7 @@ from anygpu.engine.arguments import Argument, Copies, describe
 from anygpu.engine.compile import Options, Variant, compile_artifact, compile_variant, pool, support_table
 from anygpu.engine.fastpath import FIELDS, FLAGS, HEAD, KNOWN, FieldBytes, NativeLaunch, native_launch
 from anygpu.engine.fingerprint import function_fingerprint
+from anygpu.engine.geometry import RANGE_BLOCK
 from anygpu.engine.report import failure, print_buffer, show_prints
 from anygpu.errors import ArgumentError, LaunchError
 from anygpu.runtime.cpu import CpuKernel, give_workspace, take_workspace
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 MAXIMUM_BLOCK = 1024
 GRID_LIMITS = ((1 << 31) - 1, 65535, 65535)
-RANGE_BLOCK = 256
 MOST_KEPT = 256  # launchers and plans that a kernel remembers
 Triple = tuple[int, int, int]
 

@@ -20,9 +20,11 @@ from anygpu.ir.kernel import (
     Kernel,
     Load,
     Op,
+    Ref,
     Store,
     WarpOp,
     While,
+    children,
     operands,
     subexpressions,
 )  # fmt: skip
@@ -33,6 +35,7 @@ _LOOP = 8.0  # turns that a loop of unknown length is taken to have
 _LANES = 8.0  # lanes that one vector instruction serves
 _GATHER = 3.0  # what a gathered lane costs, against a scalar load
 _DIVERGED = 1.6  # how much longer the longest of a strip's loops is than the mean
+_INTENSE = 4.0  # operations for each access, from which on arithmetic outweighs memory
 _HEAVY = {"div": 8.0, "sqrt": 8.0, "floordiv": 10.0, "mod": 10.0}
 
 
@@ -81,3 +84,37 @@ def costs(kernel: Kernel, shapes: Mapping[str, Shape], specials: Mapping[tuple[s
         return vector, scalar
 
     return body(kernel.body, 1.0, 1.0)
+
+
+
+def gains_by_width(kernel: Kernel) -> bool:
+    """Whether twice as many lanes at once are worth more than the registers that they take: where arithmetic outweighs memory, or a loop
+    adds to a number that it needs again in the next turn, so that each turn waits for the one before."""
+    work, accesses = _balance(kernel.body, 1.0)
+    return work >= _INTENSE * accesses or _accumulates(kernel.body, False)
+
+
+def _balance(statements: Body, weight: float) -> tuple[float, float]:
+    """Arithmetic, that of indices aside, and accesses to memory."""
+    work = accesses = 0.0
+    for stmt in statements:
+        if isinstance(stmt, Load | Store | Atomic):
+            accesses += weight
+        if not isinstance(stmt, Load):  # whose operands are an index
+            work += weight * sum(_arithmetic(e) for e in operands(stmt))
+        turns = _LOOP if isinstance(stmt, For | While) else 1.0
+        for part in children(stmt):
+            more, further = _balance(part, weight * turns)
+            work, accesses = work + more, accesses + further
+    return work, accesses
+
+
+def _accumulates(statements: Body, in_loop: bool) -> bool:
+    for stmt in statements:
+        match stmt:
+            case Assign(var=var, value=value) if in_loop and var.dtype.is_float:
+                if any(isinstance(e, Ref) and e.var == var for e in subexpressions(value)):
+                    return True
+        if any(_accumulates(part, in_loop or isinstance(stmt, For | While)) for part in children(stmt)):
+            return True
+    return False

@@ -45,7 +45,8 @@ _THRESHOLDS = sorted({0, 1, *(sign * (1 << bits) - (sign > 0) for bits in (7, 8,
 @dataclass(frozen=True)
 class Facts:
     """What a launch guarantees: ``small`` (positions, extents and int arguments fit int32) and perhaps the block's extents. Where those are
-    known, a grid has no more than 65535 blocks along y and z, but not that of a range (``ranged``).
+    known, a grid has no more than 65535 blocks along y and z, but not that of a range (``ranged``), whose blocks may be ``lines`` of any
+    length.
 
     Of one launch the rest is known too: the ``grid``, the ``shapes`` of its arrays and the ``values`` of some of its integers.
     """
@@ -56,6 +57,7 @@ class Facts:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
     ranged: bool = False
+    lines: bool = False
 
     def extent(self, array: str, axis: int) -> Interval:
         """What an extent of an array argument can be."""
@@ -95,7 +97,7 @@ def _special(expr: Special, facts: Facts) -> Interval:
     large = (1 << 31) - 1
     match expr.name:
         case "thread" | "block_dim":
-            known = facts.block[expr.axis] if facts.block is not None else None
+            known = facts.block[expr.axis] if facts.block is not None else 1 if facts.lines and expr.axis else None
             if expr.name == "block_dim":
                 return (known, known) if known is not None else (1, 1024)
             return (0, known - 1 if known is not None else 1023)

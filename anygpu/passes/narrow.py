@@ -47,8 +47,7 @@ class _Narrowing:
                 return Cast(Ref(self.renamed[var.name]), int64)
             case Cast(arg=arg, dtype=dtype):
                 inner = self.expression(arg, state)
-                differs = not expression_shape(arg, self.shapes, self.specials).uniform
-                if inner.dtype is int64 and dtype.is_float and differs and self.fits(arg, state):
+                if inner.dtype is int64 and dtype.is_float and self.fits(arg, state):  # 64 bits are several times as dear, if not a call
                     return cast(self.low(inner), dtype)
                 return Cast(inner, dtype)
             case Bitcast(arg=arg, dtype=dtype):

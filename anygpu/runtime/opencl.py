@@ -35,6 +35,7 @@ from anygpu.runtime.base import (
 from anygpu.runtime.cpu_device import available_memory
 from anygpu.runtime.diagnostics import diagnose
 from anygpu.runtime.opencl_icd import exposed_runtime
+from anygpu.runtime.spirv_intrinsics import with_intrinsics
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -124,6 +125,7 @@ class OpenClDriver(Driver):
         self.fault: AnyGPUError | None = None
         self.properties = _properties(device)
         self.capabilities = _capabilities(device)
+        self._links_intrinsics = self.capabilities.on_cpu and device.platform.name.startswith("Intel")
         self._made: cl.Context | None = None
         self._lock = threading.Lock()
         self._allocations: dict[int, cl.SVMAllocation] = {}
@@ -332,13 +334,23 @@ class OpenClDriver(Driver):
             raise DeviceError(_no_format(self, code.format))
         try:
             if code.format == "spirv":
-                program = cl._cl._create_program_with_il(self._context, code.image)
-                rounding = (_CORRECTLY_ROUNDED,) if self.capabilities.correctly_rounded else ()
-                return cl.Program(self._build(program, (*rounding, *code.options), None))
+                return self._load_spirv(code)
             program = cl._cl._Program(self._context, [self._device], [code.image])
             return cl.Program(self._build(program, code.options, None))
         except cl.Error as error:
             raise self._failure(error) from error
+
+    def _load_spirv(self, code: Code) -> cl.Program:
+        options = ((_CORRECTLY_ROUNDED,) if self.capabilities.correctly_rounded else ()) + code.options
+        create, better = self._cl._cl._create_program_with_il, with_intrinsics(code.image) if self._links_intrinsics else code.image
+        try:
+            return self._cl.Program(self._build(create(self._context, better), options, None))
+        except SourceError:
+            if better is code.image:
+                raise
+            program = self._cl.Program(self._build(create(self._context, code.image), options, None))
+            self._links_intrinsics = False  # another version of the runtime, which knows only the functions that OpenCL names
+            return program
 
     def unload(self, module: Handle) -> None:
         """Nothing: the program goes with its last kernel."""

@@ -47,13 +47,20 @@ def values_of(dtype: DType, size: int, source: np.random.Generator) -> np.ndarra
         return np.where(source.random(size) < 0.5, made, small.astype(np.float32).astype(dtype.numpy)).astype(dtype.numpy)
 
 
+def arguments_of(case: Case, number: int) -> list[object]:
+    """Arguments for a case; others for each number."""
+    source = np.random.default_rng(case.seed + number)
+    return [
+        *(values_of(a.dtype, a.size, source) for a in case.arguments),
+        *(values_of(dtype, 1, source)[0] for _, dtype in case.scalars),
+    ]
+
+
 def run(case: Case, launches: int = 1) -> None:
     """Fails unless both agree on every one of ``launches`` sets of values; each second launch has a grid of its own."""
     kernel = ag.kernel(bounds_check=case.checked)(load(case.text))
     for number in range(launches):
-        source = np.random.default_rng(case.seed + number)
-        args: list[object] = [values_of(a.dtype, a.size, source) for a in case.arguments]
-        args += [values_of(dtype, 1, source)[0] for _, dtype in case.scalars]
+        args = arguments_of(case, number)
         grid = 1 + number % case.grid if number % 2 else case.grid
         check(kernel, Range(case.block) if case.ranged else Grid(grid, case.block), *args)
 

@@ -368,3 +368,60 @@ def test_cuda_array_interface(driver, gpu):
     address = x.__anygpu_array__().buffer.address
     assert found == {"shape": (3,), "typestr": "<f8", "data": (address + 8, False), "strides": (32,), "version": 3}
     assert x.__cuda_array_interface__["strides"] is None
+
+
+@ag.kernel
+def products(x, y, out):
+    i = ag.grid(1)
+    if i < out.size:
+        out[i] = x[i] * y[i]
+
+
+@ag.kernel
+def quads(x, out):
+    i = ag.grid(1)
+    if i < out.size:
+        out[i] = (x[4 * i] + x[4 * i + 1]) + (x[4 * i + 2] + x[4 * i + 3])
+
+
+def image_of(kernel, gpu, shape, *arrays):
+    """The code that a launch takes, new each time."""
+    kernel._launchers.clear()
+    kernel.device_variants.clear()
+    kernel.forall(shape)(*arrays)
+    (variant,) = kernel.device_variants.values()
+    return variant.artifact.image
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", "float32"])
+def test_loads_of_neighbours_are_one_where_arrays_begin_at_a_multiple_of_16(driver, gpu, dtype):
+    if driver.api == "hip":
+        pytest.skip("AMD's devices load so from any address")
+    buffer, size = gpu.allocate(1 << 12), np.dtype(dtype).itemsize
+    assert buffer.address % 16 == 0
+
+    def launched(offset):
+        if dtype == "float32":
+            x, out = buffer[offset:].array(dtype, (64,)), buffer[2048:].array(dtype, (16,))
+            return image_of(quads, gpu, 16, x, out).decode()
+        x, y, out = (buffer[offset + n * 1024 :].array(dtype, (16,)) for n in range(3))
+        return image_of(products, gpu, 16, x, y, out).decode()
+
+    wide = {"complex64": "v2.b32", "complex128": "v2.b64", "float32": "v4.b32"}[dtype]
+    narrow = wide[3:]
+    aligned, others = launched(0), launched(size if dtype == "float32" else size // 2)
+    assert f"ld.global.{wide}" in aligned.replace(".nc", "") and f"ld.global.{narrow}" not in aligned.replace(".nc", "")
+    assert f"ld.global.{wide}" not in others and f"ld.global.{narrow}" in others
+
+
+def test_a_plan_is_not_used_for_arrays_that_begin_elsewhere(driver, gpu):
+    if driver.api == "hip":
+        pytest.skip("the code would have to be linked")
+    buffer = gpu.allocate(1 << 12)
+    kernel = ag.kernel(products.__wrapped__)
+    launcher = kernel.forall(16)
+    at = lambda offset: tuple(buffer[offset + n * 1024 :].array("complex64", (16,)) for n in range(3))  # noqa: E731
+    for offset, count in ((0, 1), (0, 1), (8, 2), (0, 2), (24, 2)):
+        launcher(*at(offset))
+        assert len(kernel.device_variants) == count
+    assert len(driver.launched) == 5

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from anygpu.codegen.device import DeviceOptions, DeviceWriter, Target
 from anygpu.codegen.llvm import literal, scalar_type
-from anygpu.dtypes import DType
+from anygpu.dtypes import DType, bool_
 from anygpu.ir.kernel import Scope
 
 _SCOPE_NUMBER = {"warp": 3, "block": 2, "grid": 1}  # SPIR-V's Subgroup, Workgroup and Device
@@ -60,6 +60,8 @@ class Spirv(Target):
         return w.invoke("i32", "_Z17sub_group_shuffleij", f"i32 {value}, i32 {lane}", "i32, i32", "spir_func", "convergent")
 
     def operation(self, w: DeviceWriter, name: str, dtype: DType, args: list[str]) -> str | None:
+        if name == "and" and dtype is bool_:  # what `&&` becomes elsewhere: Intel's compiler masks less then
+            return w.emit(f"select i1 {args[0]}, i1 {args[1]}, i1 false")
         if name != "mulhi":
             return None
         t, letter = f"i{dtype.bits}", _MULTIPLY_HIGH[dtype.name]  # there is no integer of 128 bits
@@ -67,9 +69,9 @@ class Spirv(Target):
 
     def convert(self, w: DeviceWriter, value: str, source: DType, target: DType) -> str | None:
         """Saturate by comparisons: runtimes convert NaN to what they like, or lack saturating conversions of vectors."""
-        # LLVM makes a wider integer that was cut and is now extended to less than 64 bits a mask of the wider one: invalid code
         if source.kind == "u" and target.is_integer and source.bits < target.bits < 64:
-            return w.emit(f"trunc i64 {w.emit(f'zext i{source.bits} {value} to i64')} to i{target.bits}")
+            wide = w.to_32(value, source.bits)
+            return wide if target.bits == 32 else w.emit(f"trunc i32 {wide} to i{target.bits}")
         if source.name == "bfloat16":
             wide = w.emit(f"shl i64 {w.emit(f'zext i16 {value} to i64')}, 16")
             bits = w.emit(f"trunc i64 {wide} to i32")

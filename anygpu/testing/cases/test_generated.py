@@ -104,3 +104,20 @@ def test_bools_in_a_local_array_that_a_variable_indexes() -> None:
 
     found = check(read, Range(31), np.zeros(31, np.bool_))
     assert found.args[0].tolist() == [bool(i % 6) for i in range(31)]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+def test_narrow_scalars_are_exchanged_between_lanes(dtype: str) -> None:
+    """A scalar comes as 64 bits, of which the low ones are cut: what LLVM made of their extension was invalid SPIR-V."""
+
+    @ag.kernel
+    def exchanged(value, words, out):
+        i = ag.grid(1)
+        out[i, 0] = ag.match_any_sync(0xFFFFFFFF, value)
+        out[i, 1] = ag.shfl_up_sync(0xFFFFFFFF, value, 1)
+        out[i, 2] = ag.shfl_sync(0xFFFFFFFF, value, 3)
+        out[i, 3] = ag.reduce_max_sync(0xFFFFFFFF, value)
+        ag.atomic.add(words, 0, value)
+
+    kind = np.dtype(dtype).type
+    check(exchanged, Grid(1, 32), kind(-3 if np.iinfo(dtype).min else 200), np.zeros(4, dtype), np.zeros((32, 4), np.int64))
