@@ -87,6 +87,7 @@ class Blas:
         if max(count, m, n, k, a.line, b.line) > _LONGEST:
             return False
         stream = self.device.array_stream()
+        stream.check()  # before the lock, which in a child of fork nobody may hold any more
         for buffer in (a.buffer, b.buffer, out):
             buffer.argument_on(stream)
         name, (_, itemsize, _) = self.library.names["GemmStridedBatchedEx"], DTYPES[dtype]

@@ -19,6 +19,7 @@ from anygpu.runtime.memory import Buffer
 
 if TYPE_CHECKING:
     from anygpu.runtime.device import Device
+    from anygpu.runtime.stream import Stream
     from anygpu.runtime.vendor_libraries import Library
 
 MOST_PLANS = 32  # that a device remembers: each holds tables in its memory
@@ -93,21 +94,22 @@ class Fft:
             Whether the library does that.
         """
         stream = self.device.array_stream()
-        stream.check()
+        stream.check()  # before the lock, which in a child of fork nobody may hold any more
         for buffer in (source.buffer, target.buffer):
             buffer.argument_on(stream)
         letters, _ = _TYPES[source.dtype, target.dtype]
         name = self.library.names[f"Exec{letters}"]
         try:
             with self._lock:
-                plan = self._plan(count, n, source, target)
+                plan = self._plan(stream, count, n, source, target)
                 work = self.device.allocate(plan.work, stream) if plan.work else None
                 if work is not None:
                     work.argument_on(stream)
+                if stream.capturing:
+                    stream.keep(plan)
                 size = count * (_row_bytes(source, target, n) + _row_bytes(target, source, n))
                 with noted("kernel", f"{name} of {n}", stream, size):
                     stream.submit(self._execute, plan, work, f"Exec{letters}", source, target, sign)
-                stream.keep(plan)  # it may be forgotten before it has run
         except DriverError as error:
             if self.library.refuses(error):
                 return False
@@ -122,8 +124,8 @@ class Fft:
         direction = (sign,) if source.dtype == target.dtype else ()
         call(driver, name, plan.handle, source.buffer.address, target.buffer.address, *direction)
 
-    def _plan(self, count: int, n: int, source: Rows, target: Rows) -> _Plan:
-        """The plan for such rows: one that is remembered, if there is one. That used longest ago is forgotten."""
+    def _plan(self, stream: Stream, count: int, n: int, source: Rows, target: Rows) -> _Plan:
+        """The plan for such rows: one that is remembered, if there is one. That used longest ago is forgotten, once it has run."""
         key = (count, n, *((rows.dtype, rows.step, rows.distance) for rows in (source, target)))
         plan = self._plans.get(key)
         if plan is None:
@@ -132,13 +134,15 @@ class Fft:
             except DriverError as error:
                 if not self.library.lacks_memory(error):
                     raise
-            if plan is None:  # once more, with the memory of the others
-                self._plans.clear()
+            if plan is None:  # once more, with the memory of the others, when they have run
+                if not stream.capturing:
+                    self.device.driver.synchronize()
+                    self._plans.clear()
                 self.device.pool.trim()
                 plan = _Plan(self.library, self.device.driver, count, n, source, target)
             self._plans[key] = plan
             if len(self._plans) > MOST_PLANS:
-                self._plans.popitem(last=False)
+                stream.keep(self._plans.popitem(last=False)[1])
         self._plans.move_to_end(key)
         return plan
 

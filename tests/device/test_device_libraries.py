@@ -429,6 +429,21 @@ def test_finalizers_leave_a_lost_device_alone(driver, gpu):
     assert len(driver.calls) == calls
 
 
+def test_a_child_of_fork_waits_for_no_lock(driver, gpu):
+    x = ag.asarray(np.ones((2, 2), "c8"), device=gpu)
+    x @ x
+    np.fft.fft(x)
+    with gpu.libraries.blas._lock, gpu.libraries.fft._lock:  # as another thread of the parent held them
+        gpu.driver.fault = ag.errors.ForkError("forked")
+        operand = matmul.Matrices(x._storage.node.place.memory.buffer, False, 2, 0)
+        for use in (
+            lambda: gpu.libraries.blas.multiply("complex64", 1, 2, 2, 2, operand, operand, operand.buffer),
+            lambda: gpu.libraries.fft.transform(2, 2, fourier._rows(x), fourier._rows(x), 1),
+        ):
+            with pytest.raises(ag.errors.ForkError):
+                use()
+
+
 def test_lengths_that_the_library_refuses_are_own_transforms(driver, gpu):
     rows = Rows(gpu.allocate(64), "complex64", 1, 8)
     for code in sorted(interface(driver.fft.api).refusals):
@@ -444,11 +459,13 @@ def test_without_memory_plans_are_forgotten(driver, gpu):
     library = gpu.libraries.fft
     rows = Rows(gpu.allocate(1024), "complex64", 1, 8)
     assert library.transform(1, 8, rows, rows, -1)
-    gpu.default_stream.synchronize()
     make = driver.fft.MakePlanMany64
     driver.fft.MakePlanMany64 = lambda plan, *rest: 2 if len(driver.fft.alive) > 1 else make(plan, *rest)
+    driver.calls.clear()
     assert library.transform(1, 16, rows, rows, -1)
     assert len(driver.fft.alive) == 1
+    synchronize = {"cuda": "CtxSynchronize", "hip": "DeviceSynchronize"}[driver.api]
+    assert names(driver, synchronize, "Destroy", "ExecC2C") == ["Destroy", synchronize, "Destroy", "ExecC2C"]  # the new one, the old one
 
 
 # ------------------------------------------------------------------------------------------------------------- which libraries there are
