@@ -78,6 +78,13 @@ OPTIONS = (
         "`cpu`",
         "Device that kernels are launched on where the program names none.",
     ),
+    Option(
+        "ANYGPU_LIBRARIES",
+        "libraries",
+        "0 or 1 (also off/on, no/yes, false/true)",
+        "`1`",
+        "Whether CUDA and HIP devices use their vendor's libraries for products of matrices and Fourier transforms, where there are any.",
+    ),
 )
 
 
@@ -93,6 +100,7 @@ class Config:
         debug: Stages to print while compiling, a subset of `STAGES`.
         bounds_check: Whether kernels check their accesses unless they say otherwise themselves.
         device: Name of the default device.
+        libraries: Whether devices use their vendor's libraries.
 
     Example:
         >>> Config.from_environment({"ANYGPU_CACHE_SIZE": "2G"}).cache_size == 2 * 1024**3
@@ -106,6 +114,7 @@ class Config:
     debug: frozenset[str]
     bounds_check: bool
     device: str
+    libraries: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
@@ -133,6 +142,7 @@ class Config:
             debug=read("ANYGPU_DEBUG", _stages, lambda: _plain_debug(environment.get("DEBUG", ""))),
             bounds_check=read("ANYGPU_BOUNDS_CHECK", _switch, lambda: True),
             device=read("ANYGPU_DEVICE", _device, lambda: "cpu"),
+            libraries=read("ANYGPU_LIBRARIES", _switch, lambda: True),
         )
 
 

@@ -1,7 +1,8 @@
-"""What the codes of CUDA, HIP and OpenCL mean, and what to do about each.
+"""What the codes of CUDA, HIP and OpenCL, and of the vendors' libraries, mean, and what to do about each.
 
 The tables hold the codes that programs meet; others are reported by number. The meanings are those of the CUDA driver API reference
-(``CUresult``), the HIP runtime API reference (``hipError_t``) and the OpenCL 3.0 API specification, put shortly.
+(``CUresult``), the HIP runtime API reference (``hipError_t``), the OpenCL 3.0 API specification and the references of cuBLAS, cuFFT,
+hipBLAS and hipFFT, put shortly.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ class DriverCode:
     """One code of one driver.
 
     Attributes:
-        api: ``"cuda"``, ``"hip"`` or ``"opencl"``.
+        api: ``"cuda"``, ``"hip"`` or ``"opencl"``, or a library: ``"cublas"``, ``"cufft"``, ``"hipblas"`` or ``"hipfft"``.
         code: The number.
         name: As the driver's header spells it.
         meaning: What has happened.
@@ -32,9 +33,12 @@ class DriverCode:
     @property
     def long_name(self) -> str:
         """The driver's name as its vendor writes it."""
-        return {"cuda": "CUDA", "hip": "HIP", "opencl": "OpenCL"}[self.api]
+        return _LONG_NAMES[self.api]
 
 
+_LONG_NAMES = {
+    "cuda": "CUDA", "hip": "HIP", "opencl": "OpenCL", "cublas": "cuBLAS", "cufft": "cuFFT", "hipblas": "hipBLAS", "hipfft": "hipFFT",
+}  # fmt: skip
 _SANITIZE = "run the kernel with ag.sanitize, or keep bounds_check=True, to find the access"
 _NEW_PROCESS = "only a new process can use this device again; " + _SANITIZE
 _FREE = "drop buffers that are not needed and call device.pool.trim()"
@@ -156,9 +160,49 @@ _OPENCL = (
     (-9999, "NVIDIA_ILLEGAL_ACCESS", "a kernel has accessed memory that is not its own (NVIDIA's driver)", _NEW_PROCESS, True),
 )  # fmt: skip
 
+_OWN = "ANYGPU_LIBRARIES=0 computes with anygpu's own kernels"
+_OLD_DRIVER = "the library may be newer than the driver: update the driver, or install an older one; " + _OWN
+_EARLIER = "an earlier kernel may have failed: synchronise before the call to see; " + _OWN
+
+
+def _blas(prefix: str, numbers: tuple[int, ...]) -> tuple[tuple[int, str, str, str], ...]:
+    rows = (
+        ("NOT_INITIALIZED", "the library could not start on this device", _OLD_DRIVER),
+        ("ALLOC_FAILED", "the library found no memory for itself", _FREE),
+        ("INVALID_VALUE", "an argument is outside the range that the call takes", _REPORT),
+        ("ARCH_MISMATCH", "the library has no code for this device", _OWN),
+        ("MAPPING_ERROR", "the device's memory could not be reached", _EARLIER),
+        ("EXECUTION_FAILED", "a kernel of the library failed", _EARLIER),
+        ("INTERNAL_ERROR", "something in the library failed", _OLD_DRIVER),
+        ("NOT_SUPPORTED", "the library does not compute this on this device", _OWN),
+    )
+    return tuple((number, f"{prefix}_STATUS_{name}", *rest) for number, (name, *rest) in zip(numbers, rows, strict=True))  # type: ignore[misc]
+
+
+def _fft(prefix: str) -> tuple[tuple[int, str, str, str], ...]:
+    return (
+        (1, f"{prefix}_INVALID_PLAN", "the plan is not (any more) valid", _REPORT),
+        (2, f"{prefix}_ALLOC_FAILED", "the library found no memory for itself", _FREE),
+        (4, f"{prefix}_INVALID_VALUE", "an argument is outside the range that the call takes", _REPORT),
+        (5, f"{prefix}_INTERNAL_ERROR", "something in the library or the driver failed", _OLD_DRIVER),
+        (6, f"{prefix}_EXEC_FAILED", "a kernel of the library failed", _EARLIER),
+        (7, f"{prefix}_SETUP_FAILED", "the library could not start on this device", _OLD_DRIVER),
+        (8, f"{prefix}_INVALID_SIZE", "the library does not transform this length", _OWN),
+        (11, f"{prefix}_INVALID_DEVICE", "the plan was made on another device", _REPORT),
+        (13, f"{prefix}_NO_WORKSPACE", "the plan was given no work area", _REPORT),
+        (14, f"{prefix}_NOT_IMPLEMENTED", "the library does not have this", _OWN),
+        (16, f"{prefix}_NOT_SUPPORTED", "the library does not compute this on this device", _OWN),
+    )
+
+
 TABLES: dict[str, dict[int, DriverCode]] = {
-    api: {row[0]: DriverCode(api, *row) for row in rows} for api, rows in (("cuda", _CUDA), ("hip", _HIP), ("opencl", _OPENCL))
-}
+    api: {row[0]: DriverCode(api, *row) for row in rows}
+    for api, rows in (
+        ("cuda", _CUDA), ("hip", _HIP), ("opencl", _OPENCL),
+        ("cublas", _blas("CUBLAS", (1, 3, 7, 8, 11, 13, 14, 15))), ("cufft", _fft("CUFFT")),
+        ("hipblas", _blas("HIPBLAS", (1, 2, 3, 8, 4, 5, 6, 7))), ("hipfft", _fft("HIPFFT")),
+    )
+}  # fmt: skip
 
 
 def explain(api: str, code: int) -> DriverCode:

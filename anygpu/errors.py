@@ -133,7 +133,7 @@ class ForkError(DeviceError):
 
 
 def explain(api: str, code: int) -> DriverCode:
-    """What a code of the ``"cuda"``, ``"hip"`` or ``"opencl"`` driver means, and what to do about it. ``ValueError`` for another ``api``.
+    """What a code of a driver or library means, and what to do about it. ``ValueError`` for another ``api`` than `DriverError`'s.
 
     Example:
         >>> from anygpu import errors
@@ -147,13 +147,13 @@ def explain(api: str, code: int) -> DriverCode:
 
 
 class DriverError(DeviceError):
-    """A driver refused a call.
+    """A driver, or a library of its vendor's, refused a call.
 
     Attributes:
-        api: ``"cuda"``, ``"hip"`` or ``"opencl"``.
-        code: The driver's number.
-        name: The driver's name of the code.
-        call: The driver's function that gave it.
+        api: ``"cuda"``, ``"hip"`` or ``"opencl"``; for libraries ``"cublas"``, ``"cufft"``, ``"hipblas"`` or ``"hipfft"``.
+        code: The number that it gave.
+        name: Its name of that code.
+        call: Its function that gave it.
     """
 
     def __init__(self, code: DriverCode, call: str, detail: str = ""):

@@ -1,9 +1,10 @@
-"""Fourier transforms on devices without a library for them: Stockham's algorithm, and Bluestein's for lengths with large prime factors.
+"""Fourier transforms on devices: by the vendor's library, and where there is none by Stockham's algorithm, and Bluestein's for lengths
+with large prime factors.
 
 A transform of length ``r1 * r2 * ...`` is a kernel for each factor, which reads each element once and writes it where the next wants it
 (Stockham's autosort form: C. Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992, section 1.7). Other lengths become
 a convolution of a length that has such factors (L. Bluestein, A linear filtering approach to the computation of discrete Fourier
-transform, 1970). Factors of unity come from one table in float64, so the same bits are found on every device.
+transform, 1970). Factors of unity come from one table in float64, so the same bits are found on every device without a library.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from anygpu.arrays import creation, elementwise, manipulation
 from anygpu.arrays.fourier_kernels import pass_by_2, pass_by_4, pass_by_any
 from anygpu.arrays.ndarray import ndarray
+from anygpu.runtime.device_array import DeviceArray
+from anygpu.runtime.device_fft import Rows
 
 RADICES = (4, 2, 3, 5, 7)
 _TABLES = 64  # tables of factors of unity that are remembered
@@ -55,6 +58,60 @@ def _factors(n: int) -> list[int] | None:
 
 def transform(x: ndarray, sign: int) -> ndarray:
     """The unscaled transform of each row of a complex array of two axes; ``sign`` is that of the exponent."""
+    found = _by_library(x, x.shape[1], x.shape[1], x.dtype, sign)
+    return _by_kernels(x, sign) if found is None else found
+
+
+def _from_real(x: ndarray) -> ndarray:
+    """The unscaled transform of each row of a real array of two axes: the first half of the elements, and the one in the middle."""
+    n = x.shape[1]
+    half, wide = n // 2 + 1, np.result_type(x.dtype, np.complex64)
+    found = _by_library(x, n, half, wide, -1)
+    return _by_kernels(x.astype(wide), -1)[:, :half] if found is None else found
+
+
+def _to_real(x: ndarray, n: int) -> ndarray:
+    """The unscaled transform back: rows of ``n`` real elements from the first halves of their transforms."""
+    half = n // 2 + 1
+    if x.device.libraries.fft is not None:
+        # What is imaginary where the conjugate is the element itself has no meaning. Libraries may take it as they like, and may
+        # overwrite what they are given.
+        given = x.copy()
+        for at in (0,) if n % 2 else (0, n // 2):
+            given[:, at] = elementwise.real(given[:, at])
+        found = _by_library(given, n, n, np.empty(0, x.dtype).real.dtype, 1)
+        if found is not None:
+            return found
+    whole = creation.empty((x.shape[0], n), x.dtype, device=x.device)
+    whole[:, :half] = x
+    whole[:, half:] = x[:, 1 : n - half + 1][:, ::-1].conj()
+    return elementwise.real(_by_kernels(whole, 1))
+
+
+def _by_library(x: ndarray, n: int, found: int, dtype: np.dtype[np.generic], sign: int) -> ndarray | None:
+    """Rows of ``found`` elements each, the unscaled transforms of length ``n``; None if the device has no library that does that."""
+    library = x.device.libraries.fft
+    if library is None or not x.size:
+        return None
+    target = creation.empty((x.shape[0], found), dtype, device=x.device)
+    return target if library.transform(x.shape[0], n, _rows(x), _rows(target), sign) else None
+
+
+def _rows(x: ndarray) -> Rows:
+    """An array of two axes as a library takes it: the memory itself, unless elements lie backwards or are one."""
+    memory = x.__anygpu_array__()
+    assert isinstance(memory, DeviceArray)
+    count, n = x.shape
+    step = memory.strides[1] // x.itemsize if n > 1 else 1
+    distance = memory.strides[0] // x.itemsize if count > 1 else n * step
+    if step < 1 or distance < 1:
+        return _rows(x.copy())
+    return Rows(memory.buffer, x.dtype.name, step, distance)
+
+
+def _by_kernels(x: ndarray, sign: int) -> ndarray:
+    if not x.size:
+        return x
     n, device, dtype = x.shape[1], x.device.name, x.dtype
     factors = _factors(n)
     if factors is None:
@@ -81,8 +138,8 @@ def _bluestein(x: ndarray, sign: int) -> ndarray:
     chirp, spectrum = _chirp(n, size, x.dtype.name, sign, device)
     padded = creation.zeros((x.shape[0], size), x.dtype, device=device)
     padded[:, :n] = x * chirp
-    product = transform(padded, -1) * spectrum
-    return transform(product, 1)[:, :n] * chirp
+    product = _by_kernels(padded, -1) * spectrum
+    return _by_kernels(product, 1)[:, :n] * chirp
 
 
 @functools.lru_cache(maxsize=_TABLES)
@@ -129,33 +186,37 @@ def _fitted(x: ndarray, n: int, axis: int) -> ndarray:
     return found
 
 
-def _points(x: ndarray, n: object, axis: int) -> int:
-    count = x.shape[axis] if n is None else operator.index(n)  # type: ignore[arg-type]
+def _points(n: object) -> int:
+    count = operator.index(n)  # type: ignore[arg-type]
     if count < 1:
         raise ValueError(f"Invalid number of FFT data points ({count}) specified.")
     return count
 
 
-def _along(x: ndarray, n: object, axis: int, norm: str | None, inverse: bool) -> ndarray:
-    (axis,) = manipulation.axes_of(axis, x.ndim)
-    count = _points(x, n, axis)
-    scale = _scale(count, norm, inverse)
-    given = manipulation.moveaxis(_fitted(_complex(x), count, axis), axis, -1)
-    rows = manipulation.reshape(given, (-1, count)) if given.size else given
-    found = transform(rows, 1 if inverse else -1) if given.size else rows
+def _along(x: ndarray, axis: int, scale: float, work: Callable[[ndarray], ndarray]) -> ndarray:
+    """The rows along an axis, each replaced by what ``work`` makes of them, scaled."""
+    given = manipulation.moveaxis(x, axis, -1)
+    found = work(manipulation.reshape(given, (math.prod(given.shape[:-1]), given.shape[-1])))
     if scale != 1:
         found = elementwise.binary("multiply", found, scale)
-    return manipulation.moveaxis(manipulation.reshape(found, given.shape), -1, axis)
+    return manipulation.moveaxis(manipulation.reshape(found, (*given.shape[:-1], found.shape[1])), -1, axis)
+
+
+def _complex_transform(x: ndarray, n: object, axis: int, norm: str | None, inverse: bool) -> ndarray:
+    (axis,) = manipulation.axes_of(axis, x.ndim)
+    count = _points(x.shape[axis] if n is None else n)
+    given = _fitted(_complex(x), count, axis)
+    return _along(given, axis, _scale(count, norm, inverse), lambda rows: transform(rows, 1 if inverse else -1))
 
 
 def fft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = None) -> ndarray:
     """The discrete Fourier transform along an axis, of ``n`` elements."""
-    return _along(a, n, axis, norm, False)
+    return _complex_transform(a, n, axis, norm, False)
 
 
 def ifft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = None) -> ndarray:
     """The inverse discrete Fourier transform along an axis, of ``n`` elements."""
-    return _along(a, n, axis, norm, True)
+    return _complex_transform(a, n, axis, norm, True)
 
 
 def rfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = None) -> ndarray:
@@ -163,23 +224,17 @@ def rfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = No
     if a.dtype.kind == "c":
         raise TypeError("ufunc 'rfft_n_even' did not contain a loop with signature matching types (complex, ...)")
     (axis,) = manipulation.axes_of(axis, a.ndim)
-    count = _points(a, n, axis)
-    return _along(a, count, axis, norm, False)[(*(slice(None),) * axis, slice(count // 2 + 1))]
+    count = _points(a.shape[axis] if n is None else n)
+    given = a.astype(np.empty(0, np.result_type(a.dtype, np.complex64)).real.dtype, copy=False)
+    return _along(_fitted(given, count, axis), axis, _scale(count, norm, False), _from_real)
 
 
 def irfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = None) -> ndarray:
     """The inverse of `rfft`: ``n`` real elements along an axis, by default twice as many as are given, less two."""
     (axis,) = manipulation.axes_of(axis, a.ndim)
-    count = 2 * (a.shape[axis] - 1) if n is None else operator.index(n)
-    if count < 1:
-        raise ValueError(f"Invalid number of FFT data points ({count}) specified.")
-    half = count // 2 + 1
-    x = _fitted(_complex(a), half, axis)
-    here = (slice(None),) * axis
-    whole = creation.empty((*x.shape[:axis], count, *x.shape[axis + 1 :]), x.dtype, device=x.device)
-    whole[(*here, slice(half))] = x
-    whole[(*here, slice(half, None))] = x[(*here, slice(1, count - half + 1))][(*here, slice(None, None, -1))].conj()
-    return elementwise.real(_along(whole, count, axis, norm, True))
+    count = _points(2 * (a.shape[axis] - 1) if n is None else n)
+    given = _fitted(_complex(a), count // 2 + 1, axis)
+    return _along(given, axis, _scale(count, norm, True), lambda rows: _to_real(rows, count))
 
 
 def hfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = None) -> ndarray:

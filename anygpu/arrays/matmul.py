@@ -1,4 +1,4 @@
-"""Products of matrices: BLAS's on the CPU, a kernel's on devices."""
+"""Products of matrices: BLAS's on the CPU, the vendor's library's on devices that have one, a kernel's elsewhere."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from anygpu.arrays.matmul_kernels import SIDE, TILE, multiply
 from anygpu.arrays.ndarray import ndarray
 from anygpu.dtypes import DType, from_numpy
 from anygpu.ir.graph import Shape
+from anygpu.runtime.device_array import DeviceArray
+from anygpu.runtime.device_blas import DTYPES, Matrices, layout
 
 
 def matmul(a: object, b: object, out: ndarray | None = None) -> ndarray:
     """The product of matrices, or of stacks of them, with NumPy's rules for vectors and broadcasting.
 
-    On the CPU it is BLAS's, elsewhere a kernel's that adds in the order of the inner axis (halves in float32).
+    On the CPU it is BLAS's, and cuBLAS's or hipBLAS's on devices where that is installed. Integers, and everything elsewhere, are a
+    kernel's that adds in the order of the inner axis. Halves are added in float32.
 
     Example:
         >>> import anygpu as ag
@@ -63,8 +66,31 @@ def _product(left: ndarray, right: ndarray, device: str) -> ndarray:
     a = _stack(left.astype(inner, copy=False), (*batch, m, k))
     b = _stack(right.astype(inner, copy=False), (*batch, k, n))
     out = creation.empty((count, m, n), inner, device=device)
-    multiply[(-(-n // TILE), -(-m // TILE), count), (SIDE, SIDE)](a, b, out, total)
+    if not (kind.name in DTYPES and _by_library(a, b, out)):
+        multiply[(-(-n // TILE), -(-m // TILE), count), (SIDE, SIDE)](a, b, out, total)
     return out.reshape(*batch, m, n).astype(dtype, copy=False)
+
+
+def _by_library(a: ndarray, b: ndarray, out: ndarray) -> bool:
+    """Whether the device's library has computed the product: there may be none, or it may not do that."""
+    blas = out.device.libraries.blas
+    if blas is None:
+        return False
+    count, m, n = out.shape
+    target = out.__anygpu_array__()
+    assert isinstance(target, DeviceArray)
+    return blas.multiply(out.dtype.name, count, m, n, a.shape[2], _matrices(a), _matrices(b), target.buffer)
+
+
+def _matrices(x: ndarray) -> Matrices:
+    """A stack of matrices as a library takes it: the memory itself, unless its lines have gaps within or lie in each other."""
+    memory = x.__anygpu_array__()
+    assert isinstance(memory, DeviceArray)
+    distance, down, right = (stride // x.itemsize for stride in memory.strides)
+    found = layout(x.shape[1], x.shape[2], down, right)
+    if found is None or distance < 0:
+        return _matrices(x.copy())
+    return Matrices(memory.buffer, *found, distance if x.shape[0] > 1 else 0)
 
 
 def _computed_in(kind: DType) -> tuple[np.dtype[np.generic], type]:

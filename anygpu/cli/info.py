@@ -72,6 +72,7 @@ def _device(device: Device) -> dict[str, str]:
         "dtypes": ", ".join(name for name in DTYPES if without.get(name, True)),
         "features": ", ".join(name for name, present in optional.items() if present) or "none",
         "source languages": ", ".join(("Python", *capabilities.languages) if device.name == "cpu" else capabilities.languages) or "none",
+        "libraries": device.libraries.describe(),
     } | dict(properties.details)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from contextlib import AbstractContextManager
@@ -67,3 +68,11 @@ class Current:
 
 
 current = Current()
+
+
+def noted(
+    kind: Kind, name: str, stream: Stream, size: int = 0, operations: int = 0
+) -> AbstractContextManager[object]:
+    """A profile's note of the work inside, which is queued on a stream; nothing, while nobody profiles."""
+    recorder = current.recorder
+    return contextlib.nullcontext() if recorder is None else recorder.span(kind, name, stream, size, operations)

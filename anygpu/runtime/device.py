@@ -18,6 +18,8 @@ from anygpu.runtime.stream import Stream
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
+    from anygpu.runtime.device_libraries import Libraries
+
 _devices: dict[str, Device] = {}
 _lock = threading.RLock()
 
@@ -64,6 +66,7 @@ class Device:
     visitors: list[Stream]  # streams that were given arrays, which are computed on the default stream
     streams: weakref.WeakSet[Stream]
     _default_stream: Stream | None
+    _libraries: Libraries | None
 
     def __new__(cls, name: str | Device | None = None) -> Device:
         if isinstance(name, Device):
@@ -89,6 +92,7 @@ class Device:
         device.used = False
         device.visitors = []
         device._default_stream = None
+        device._libraries = None
         device.streams = weakref.WeakSet()
         _devices[name] = device
         return device
@@ -129,6 +133,7 @@ class Device:
     def lend(self, stream: Stream) -> None:
         """Let a stream use arrays: it follows what the default stream computes, and that will follow it (`array_stream`)."""
         if stream is self.default_stream:
+            self.array_stream()
             return
         if stream.capturing:
             self.default_stream.synchronize()  # a capture cannot wait for work outside of it
@@ -148,6 +153,23 @@ class Device:
             if not (visitor.closed or visitor.capturing):
                 stream.wait(visitor)
         return stream
+
+    @property
+    def libraries(self) -> Libraries:
+        """The vendor's libraries for products of matrices and Fourier transforms. ``describe()`` is a line about them.
+
+        Example:
+            >>> import anygpu as ag
+            >>> ag.Device("cpu").libraries.describe()
+            "NumPy's BLAS, LAPACK and FFT"
+        """
+        if self._libraries is None:
+            from anygpu.runtime.device_libraries import Libraries
+
+            with _lock:
+                if self._libraries is None:
+                    self._libraries = Libraries(self)
+        return self._libraries
 
     @property
     def ordinal(self) -> int:

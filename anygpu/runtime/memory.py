@@ -7,7 +7,6 @@ given out again at once for later work of the same stream, and for another strea
 from __future__ import annotations
 
 import collections
-import contextlib
 import ctypes
 import math
 import operator
@@ -15,7 +14,6 @@ import os
 import sys
 import threading
 import weakref
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,7 @@ import numpy as np
 
 from anygpu.errors import OutOfMemoryError, UseAfterFreeError, WrongDeviceError, WrongStreamError
 from anygpu.runtime import faults
-from anygpu.runtime.current import current
+from anygpu.runtime.current import noted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -460,7 +458,7 @@ class Buffer:
         if wait and stream.capturing:
             raise WrongStreamError(f"a copy that waits cannot be captured by {stream!r}\n  hint: pass wait=False")
         self.argument_on(stream)
-        with _copying("host to device" if direction == "in" else "device to host", stream, size):
+        with noted("copy", "host to device" if direction == "in" else "device to host", stream, size):
             stream.submit(stream.driver.copy, target, source, size, direction)
         if wait:
             stream.synchronize()
@@ -474,12 +472,12 @@ class Buffer:
         if source.device is self.device:
             source.argument_on(stream)
             self.argument_on(stream)
-            with _copying("on the device", stream, 2 * source.size):
+            with noted("copy", "on the device", stream, 2 * source.size):
                 stream.submit(stream.driver.copy, self.address, source.address, source.size, "on")
         elif self.device.can_access_peer(source.device):
             self.argument_on(stream)
             source.device.stream_or_default(None, source.stream).synchronize()  # streams of different devices meet on the host
-            with _copying("between devices", stream, source.size):
+            with noted("copy", "between devices", stream, source.size):
                 stream.submit(stream.driver.copy_peer, self.address, source.device.driver, source.address, source.size)
             stream.keep(source)
         else:
@@ -489,12 +487,6 @@ class Buffer:
 def borrow(device: Device, address: int, size: int, owner: object) -> Buffer:
     """A buffer on memory of a device that somebody else allocated, as long as ``owner`` is alive."""
     return Buffer(device, Borrowed(address, size, device.default_stream, owner), 0, size)
-
-
-def _copying(what: str, stream: Stream, size: int) -> AbstractContextManager[object]:
-    """A profile's note of a copy."""
-    recorder = current.recorder
-    return contextlib.nullcontext() if recorder is None else recorder.span("copy", what, stream, size)
 
 
 def pinned_array(driver: Driver, shape: int | tuple[int, ...], dtype: DTypeLike) -> np.ndarray:

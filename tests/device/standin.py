@@ -37,6 +37,16 @@ class Code(enum.IntEnum):
     SUCCESS = 0
 
 
+@dataclass(eq=False)
+class Handle:
+    """A stream, an event and so on. Libraries are given it as a number, as the bindings' own objects are."""
+
+    made: int
+
+    def __int__(self) -> int:
+        return id(self)
+
+
 @dataclass
 class StandIn:
     """Bindings of one driver. ``calls`` holds the name and arguments of each call, in order.
@@ -114,6 +124,9 @@ class StandIn:
         self.alive[ctypes.addressof(memory)] = memory
         return Code.SUCCESS, ctypes.addressof(memory)
 
+    def _MemGetInfo(self):
+        return Code.SUCCESS, self.capacity // 2, self.capacity
+
     def _malloc_host(self, size, flags):
         return self._malloc(size)
 
@@ -122,7 +135,7 @@ class StandIn:
         return (Code.SUCCESS,)
 
     def _create(self, *arguments):
-        handle = SimpleNamespace(made=len(self.calls))
+        handle = Handle(len(self.calls))
         self.alive[id(handle)] = handle
         return Code.SUCCESS, handle
 

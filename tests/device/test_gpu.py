@@ -119,6 +119,71 @@ def test_templates_in_cupys_form(gpu):
     assert total(squares(x)).to_numpy(np.float64)[0] == 332833500
 
 
+@pytest.fixture(params=["blas", "fft"])
+def kind(request):
+    return request.param
+
+
+def numbers(dtype, shape, seed):
+    random = np.random.default_rng(seed)
+    found = random.standard_normal(shape)
+    return (found + 1j * random.standard_normal(shape) if np.dtype(dtype).kind == "c" else found).astype(dtype)
+
+
+TOLERANCES = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-14, "complex64": 2e-6, "complex128": 1e-14}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_products_by_the_library(gpu, dtype):
+    if gpu.libraries.blas is None:
+        pytest.skip(gpu.libraries.describe())
+    a, b = numbers(dtype, (3, 130, 70), 0), numbers(dtype, (70, 65), 1)
+    x, y = ag.asarray(a, device=gpu), ag.asarray(b, device=gpu)
+    with ag.profile() as p:
+        products = [
+            (x @ y, a, b), (y.T @ x.swapaxes(1, 2), b.T, a.swapaxes(1, 2)), (x[1, ::2] @ y, a[1, ::2], b), (x[0].T @ x[1], a[0].T, a[1]),
+            (x[2, :, 3:40] @ y[3:40], a[2, :, 3:40], b[3:40]), (x[0, 0] @ y, a[0, 0], b), (x @ y[:, 0], a, b[:, 0]),
+        ]  # fmt: skip
+    assert sum("GemmStridedBatchedEx" in span.name for span in p.spans) == len(products)
+    for found, left, right in products:
+        want = left.astype(np.complex128) @ right.astype(np.complex128)
+        assert found.dtype == dtype and np.abs(np.asarray(found).astype(np.complex128) - want).max() <= TOLERANCES[dtype] * 70
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_transforms_by_the_library(gpu, dtype):
+    if gpu.libraries.fft is None:
+        pytest.skip(gpu.libraries.describe())
+    tolerance, real = TOLERANCES[dtype] * 100, {"complex64": "float32", "complex128": "float64"}[dtype]
+    for n in (1, 2, 7, 64, 97, 210, 1009, 4096):
+        a, r = numbers(dtype, (3, n), n), numbers(real, (3, n), n)
+        x, y = ag.asarray(a, device=gpu), ag.asarray(r, device=gpu)
+        half = np.fft.rfft(r).astype(dtype)
+        half.imag += 1  # also where it has no meaning
+        for found, want in (
+            (np.fft.fft(x), np.fft.fft(a)), (np.fft.ifft(x), np.fft.ifft(a)), (np.fft.fft(x, axis=0), np.fft.fft(a, axis=0)),
+            (np.fft.fft(x[::2]), np.fft.fft(a[::2])), (np.fft.rfft(y), np.fft.rfft(r)), (np.fft.rfft(y, axis=0), np.fft.rfft(r, axis=0)),
+            (np.fft.irfft(ag.asarray(half, device=gpu), n), np.fft.irfft(half, n)),
+        ):  # fmt: skip
+            assert found.dtype.itemsize == (8 if found.dtype.kind == "c" else 4) * (2 if dtype == "complex128" else 1)
+            assert np.abs(np.asarray(found) - want).max() <= tolerance * max(1, np.abs(want).max())
+        np.testing.assert_array_equal(np.asarray(x), a)  # no transform writes what it is given
+        np.testing.assert_array_equal(np.asarray(y), r)
+
+
+def test_libraries_in_a_graph(gpu, kind):
+    if getattr(gpu.libraries, kind) is None:
+        pytest.skip(gpu.libraries.describe())
+    work = (lambda x: x @ x) if kind == "blas" else np.fft.fft
+    x = ag.asarray(numbers("complex64", (12, 12), 0), device=gpu)
+    want = np.asarray(work(x))
+    gpu.synchronize()
+    with gpu.default_stream.capture() as graph:
+        found = work(x)
+    graph.replay()
+    np.testing.assert_array_equal(np.asarray(found), want)
+
+
 def test_an_illegal_address_loses_the_device(gpu):
     """In a process of its own: the device's context does not survive it."""
     code = f"""

@@ -41,6 +41,13 @@ def test_the_default_device() -> None:
         assert str(caught.value) == f"ANYGPU_DEVICE={wrong!r}: not the name of a device; {accepts}"
 
 
+def test_libraries() -> None:
+    assert read().libraries is True and read(ANYGPU_LIBRARIES="off").libraries is False
+    with pytest.raises(ConfigError) as caught:
+        read(ANYGPU_LIBRARIES="cublas")
+    assert str(caught.value) == "ANYGPU_LIBRARIES='cublas': neither on nor off; it takes 0 or 1 (also off/on, no/yes, false/true)"
+
+
 def test_threads_default_to_the_cores_of_this_process() -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no affinity")

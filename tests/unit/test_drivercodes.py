@@ -25,7 +25,7 @@ def test_explain():
     assert errors.explain("hip", 2).name == "hipErrorOutOfMemory"
     assert errors.explain("opencl", -54).remedy == "compare the grid, block and shared memory with device.properties"
     assert errors.explain("cuda", 123456).meaning == "a code that anygpu does not know"
-    with pytest.raises(ValueError, match="api is one of cuda, hip, opencl, not 'metal'"):
+    with pytest.raises(ValueError, match="api is one of cuda, hip, opencl, cublas, cufft, hipblas, hipfft, not 'metal'"):
         errors.explain("metal", 1)
 
 
