@@ -85,13 +85,13 @@ _V2 = {name: f"{name}_v2" for name in ("Create", "Destroy", "SetStream")}
 _ROCM = "it comes with ROCm"
 INTERFACES: dict[tuple[str, Kind], Interface] = {
     ("cuda", "blas"): Interface(
-        "cublas", "cuBLAS", {"libcublas.so.13": _V2, "libcublas.so.12": _V2}, "pip install nvidia-cublas",
+        "cublas", "cuBLAS", {"libcublas.so.13": _V2, "libcublas.so.12": _V2}, "pip install 'anygpu[cuda-libraries]'",
         {**_BLAS, **_PROPERTY, "SetMathMode": (_pointer, _int)}, _pointer, 3, frozenset((3, 8, 15)),
         {"plain": 0, "transposed": 1, "float32": 68, "float64": 70, "default": -1},
         ("SetMathMode", 16),  # sums of halves are float32 to the end
     ),
     ("cuda", "fft"): Interface(
-        "cufft", "cuFFT", {"libcufft.so.12": {}, "libcufft.so.11": {}}, "pip install nvidia-cufft",
+        "cufft", "cuFFT", {"libcufft.so.12": {}, "libcufft.so.11": {}}, "pip install 'anygpu[cuda-libraries]'",
         _fft(_int), _int, 2, frozenset((2, 8, 14, 16)), {},
     ),
     ("hip", "blas"): Interface(
