@@ -477,8 +477,8 @@ def test_where_there_is_no_library(driver, gpu):
     x @ x
     assert len(driver.own) == 1 and gpu.libraries.blas is None and gpu.libraries.fft is None
     assert gpu.libraries.describe() == {
-        "cuda": "products of matrices: own kernels (cuBLAS is not here: pip install nvidia-cublas); "
-        "Fourier transforms: own kernels (cuFFT is not here: pip install nvidia-cufft)",
+        "cuda": "products of matrices: own kernels (cuBLAS is not here: pip install 'anygpu[cuda-libraries]'); "
+        "Fourier transforms: own kernels (cuFFT is not here: pip install 'anygpu[cuda-libraries]')",
         "hip": "products of matrices: own kernels (hipBLAS is not here: it comes with ROCm); "
         "Fourier transforms: own kernels (hipFFT is not here: it comes with ROCm)",
     }[driver.api]
