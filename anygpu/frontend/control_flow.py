@@ -62,7 +62,7 @@ def _leaves_list(body: Sequence[ast.stmt]) -> bool:
 def _merge_bound(scope: Scope, a: dict[str, Value], b: dict[str, Value]) -> dict[str, Value]:
     """What names are bound to after two branches; a name bound to different arrays or objects can no longer be used."""
     merged: dict[str, Value] = {}
-    for name in a.keys() | b.keys():
+    for name in dict.fromkeys((*a, *b)):  # in the same order in every process
         if name not in a or name not in b:
             merged[name] = a[name] if name in a else b[name]
         elif a[name] == b[name]:

@@ -272,7 +272,7 @@ def emit_regions(emission: Emission, plan: Plan) -> int:
         emitter.clear_carried()
         start = len(w.lines)
         kept: list[str] = []
-        for name in plan.block:
+        for name in sorted(plan.block):
             var = emission.variable(name)
             values.initial = []
             values.slot(var)
