@@ -15,7 +15,10 @@ from anygpu.ir.kernel import Assign, If, Kernel, Load, walk
 from anygpu.ir.text import parse_kernel
 from anygpu.ir.verify import verify
 from anygpu.libm.definitions import definition
+from anygpu.passes.contract import contract
 from anygpu.passes.expand import expand_operations
+from anygpu.passes.halves import widen_halves
+from anygpu.passes.products import split_products
 from anygpu.passes.share import share
 from anygpu.testing.agree import arguments_of, load
 from anygpu.testing.generate import generate
@@ -25,7 +28,7 @@ VALUES = np.array([0.0, -0.0, 1.5, -2.25, 3e5, -7e8, 1e22, np.inf, -np.inf, np.n
 
 def expanded(function, *args) -> Kernel:
     kernel = lower(function, tuple(describe(a, "a").type for a in args), Options())
-    return expand_operations(kernel, definition)
+    return expand_operations(contract(widen_halves(split_products(kernel))), definition)
 
 
 def same(kernel: Kernel, *args, blocks=1, threads=1) -> Kernel:
