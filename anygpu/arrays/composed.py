@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, fourier, host, manipulation, matmul, reductions, sorting
+from anygpu.arrays import creation, elementwise, fourier, host, manipulation, matmul, placing, reductions, sorting
 from anygpu.arrays.ndarray import ndarray
 from anygpu.ir.graph import shape_text
 
@@ -497,5 +497,6 @@ ON_DEVICES: dict[object, Callable[..., object]] = {
     np.sort: sorting.sort, np.argsort: sorting.argsort,
     np.matmul: matmul.matmul, np.linalg.matmul: matmul.matmul, np.vecdot: matmul.vecdot, np.linalg.vecdot: matmul.vecdot,
     np.linalg.outer: outer, np.linalg.tensordot: tensordot, np.fft.fftshift: fftshift, np.fft.ifftshift: ifftshift,
+    **{getattr(np, name): getattr(placing, name) for name in ("put", "place", "putmask", "copyto", "repeat", "argwhere", "extract")},
     **{getattr(np.fft, name): getattr(fourier, name) for name in fourier.FUNCTIONS},
 }  # fmt: skip

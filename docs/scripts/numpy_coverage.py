@@ -40,10 +40,9 @@ UFUNC_METHODS = ("__call__", "reduce", "accumulate", "reduceat", "outer", "at", 
 UFUNC_ATTRIBUTES = ("nin", "nout", "nargs", "ntypes", "types", "identity", "signature")
 # Methods of arrays whose work is NumPy's, on every device or on the CPU alone.
 METHODS_BY_NUMPY = frozenset((
-    "argpartition", "choose", "dump", "dumps", "partition", "put", "repeat", "tobytes", "tofile", "tolist", "item", "flat", "data", "ctypes",
-    "flags",
+    "argpartition", "choose", "dump", "dumps", "partition", "tobytes", "tofile", "tolist", "item", "flat", "data", "ctypes", "flags",
 ))  # fmt: skip
-METHODS_ON_DEVICES = frozenset(("argsort", "dot", "sort"))
+METHODS_ON_DEVICES = frozenset(("argsort", "dot", "put", "repeat", "sort"))
 
 
 @dataclass(frozen=True)
