@@ -69,6 +69,7 @@ for _alias, _name in {
 
 # Ours too, in modules that are imported at the first call of one of their functions: each has kernels.
 LATER: dict[str, str] = {
+    "einsum": "contraction",
     **dict.fromkeys(("histogram", "bincount"), "counting"), **dict.fromkeys(("searchsorted", "digitize"), "searching"),
     **dict.fromkeys((
         "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "isin", "union1d", "intersect1d", "setdiff1d",
