@@ -54,7 +54,6 @@ NATIVE: dict[str, Callable[..., object]] = {
     "compress": masks.compress,
     "explain": explain.explain, "where": standard.where, "clip": standard.clip, "sort": standard.sort, "argsort": standard.argsort,
     "select": standard.select, "broadcast_arrays": standard.broadcast_arrays,
-    "unique_values": standard.unique_values,
     "round": _taking(elementwise.round_),
     "copy": _taking(elementwise.copy),
     "real": _taking(elementwise.real), "imag": _taking(elementwise.imag), "astype": _taking(elementwise.astype),
@@ -66,6 +65,24 @@ for _alias, _name in {
     "conj": "conjugate", "asanyarray": "asarray", "ascontiguousarray": "asarray",
 }.items():  # fmt: skip
     NATIVE[_alias] = NATIVE[_name]
+
+
+# Ours too, in modules that are imported at the first call of one of their functions: each has kernels.
+LATER: dict[str, str] = {
+    "einsum": "contraction",
+    **dict.fromkeys(("histogram", "bincount"), "counting"), **dict.fromkeys(("searchsorted", "digitize"), "searching"),
+    **dict.fromkeys((
+        "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "isin", "union1d", "intersect1d", "setdiff1d",
+        "setxor1d"), "sets"),
+}  # fmt: skip
+
+
+def native(name: str) -> Callable[..., object] | None:
+    """Our own function of that name of NumPy's; None if there is none."""
+    module = LATER.get(name)
+    if module is not None and name not in NATIVE:
+        NATIVE[name] = getattr(importlib.import_module(f"anygpu.arrays.{module}"), name)
+    return NATIVE.get(name)
 
 
 SPECIAL: dict[str, object] = {
@@ -82,7 +99,7 @@ def lookup(name: str) -> object:
     """What ``anygpu.<name>`` is, for a name of NumPy's: raises ``AttributeError`` for others."""
     if name in SPECIAL:
         return SPECIAL[name]
-    found = NATIVE.get(name)
+    found = native(name)
     if found is not None:
         return found
     if name == "random":
@@ -102,7 +119,7 @@ def lookup(name: str) -> object:
 def names() -> list[str]:
     """Every name that `lookup` knows."""
     theirs = (name for name in np.__all__ if name not in LEFT_OUT)
-    return sorted({*NATIVE, *SPECIAL, *SUBMODULES, *theirs})
+    return sorted({*NATIVE, *LATER, *SPECIAL, *SUBMODULES, *theirs})
 
 
-__all__ = ["NATIVE", "indexing", "lookup", "names", "ndarray", "pending"]
+__all__ = ["LATER", "NATIVE", "indexing", "lookup", "names", "native", "ndarray", "pending"]

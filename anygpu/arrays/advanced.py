@@ -6,6 +6,7 @@ element, unless what computes them shows that they fit. So an array of indices t
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 
@@ -16,19 +17,22 @@ from anygpu.arrays import elementwise, host
 from anygpu.arrays.ndarray import fresh, ndarray, numpy_of, pending, strides_of
 from anygpu.dtypes import int64
 from anygpu.engine.compaction import compact
-from anygpu.engine.evaluate import evaluate
+from anygpu.engine.evaluate import evaluate, one_by_one
 from anygpu.ir.graph import COMPUTED, AxisMap, Node, Shape, broadcast, broadcasts_to, identity, postorder, shape_text
 from anygpu.passes.extremes import extremes
+from anygpu.passes.fusion import in_any_order
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The elements of a view that a key chooses: ``axes`` as a gather has them, over the shape of the result."""
+    """The elements of a view that a key chooses: ``axes`` as a gather has them, over the shape of the result. ``distinct`` if it is known
+    that none is chosen twice."""
 
     view: ndarray
     axes: AxisMap
     indices: tuple[Node, ...]
     shape: Shape
+    distinct: bool = False
 
 
 def chosen(x: ndarray, key: tuple[object, ...], value: Shape | None = None) -> Chosen | None:
@@ -80,7 +84,8 @@ def chosen(x: ndarray, key: tuple[object, ...], value: Shape | None = None) -> C
         axes_of = _axes_of_view(x, basic)
         for a, index in found:
             check(index, view.shape[a], axes_of[a])
-    return Chosen(view, axes, tuple([spread(index, block, at, shape) for _, index in found]), shape)
+    masks = all(part.dtype.kind == "b" for part in parts if isinstance(part, Node))
+    return Chosen(view, axes, tuple([spread(index, block, at, shape) for _, index in found]), shape, masks)
 
 
 def _parts(key: tuple[object, ...]) -> list[object] | None:
@@ -219,12 +224,16 @@ def scatter(to: Chosen, value: Node, function: str = "") -> None:
     elementwise.check_writeable(base)
     if value.dtype is not base.dtype:
         value = Node("cast", (value,), (), value.shape, base.dtype)
-    if value.shape != to.shape:
-        value = Node("view", (value,), broadcast(value.shape, to.shape), to.shape, value.dtype)
-    attrs = (target._offset, strides_of(target), target.shape, to.axes, function)
+    value = _shown(value, to.shape)
+    attrs = (target._offset, strides_of(target), target.shape, to.axes, function, to.distinct)
     storage = target._storage
     storage.node = Node("scatter", (base, value, *to.indices), attrs, base.shape, base.dtype)
     pending.add(storage)
+
+
+def _shown(value: Node, shape: Shape) -> Node:
+    """A node broadcast to a shape."""
+    return value if value.shape == shape else Node("view", (value,), broadcast(value.shape, shape), shape, value.dtype)
 
 
 def _check_shape(given: Shape, wanted: Shape) -> Shape:
@@ -293,6 +302,11 @@ def put_along_axis(x: ndarray, indices: object, values: object, axis: int | None
     scatter(along, value if isinstance(value, Node) else elementwise.scalar_for(value, x))
 
 
+def along_row(x: ndarray, index: ndarray, distinct: bool) -> Chosen:
+    """The elements of an array of one axis at indices, which are in bounds. ``distinct``: none is there twice."""
+    return Chosen(x, ((0, COMPUTED, 0),), (index._node(),), index.shape, distinct)
+
+
 def _along(x: ndarray, indices: object, axis: int | None) -> Chosen | None:
     index = indices._node() if isinstance(indices, ndarray) else elementwise.constant(np.array(indices))
     if index.dtype.kind not in "iu":
@@ -333,5 +347,17 @@ def at(function: np.ufunc, x: object, key: object, *values: object) -> bool:
     to = chosen(x, key if type(key) is tuple else (key,))
     if to is None:
         return False
-    scatter(to, probe.args[1], name)
+    given = probe.args[1]
+    device = x._storage.node.device or "cpu"
+    count = math.prod(to.shape)
+    if kind.kind in "iuf" and not in_any_order(name, kind) and not one_by_one(device, count // ENOUGH):
+        from anygpu.arrays import combining  # whose kernels other devices do not need
+
+        shape = _check_shape(given.shape, to.shape)
+        if shape == given.shape and combining.combine(function, to, _shown(given, to.shape)):
+            return True
+    scatter(to, given, name)
     return True
+
+
+ENOUGH = 32  # times as many elements are sorted as are only scattered before it is the faster way

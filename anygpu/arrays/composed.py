@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from anygpu.arrays import creation, elementwise, fourier, host, manipulation, matmul, reductions, sorting
+from anygpu.arrays import creation, elementwise, fourier, host, manipulation, matmul, placing, reductions, sorting
 from anygpu.arrays.ndarray import ndarray
 from anygpu.ir.graph import shape_text
 
@@ -488,6 +488,21 @@ def trace(a: object, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: obj
     return reductions.sum_(manipulation.diagonal(_array(a), offset, axis1, axis2), -1, dtype=dtype, out=out)
 
 
+def _diagonal(x: object, /, *, offset: int = 0) -> ndarray:
+    """The diagonals of matrices: a view."""
+    return manipulation.diagonal(_array(x), offset, -2, -1)
+
+
+def _traces(x: object, /, *, offset: int = 0, dtype: object = None) -> ndarray:
+    """The sums of the diagonals of matrices."""
+    return reductions.sum_(_diagonal(x, offset=offset), -1, dtype=dtype)
+
+
+def _transposed(x: object, /) -> ndarray:
+    """Matrices with rows and columns exchanged: a view."""
+    return manipulation.matrix_transpose(_array(x))
+
+
 ON_DEVICES: dict[object, Callable[..., object]] = {
     **{getattr(np, name): globals()[name] for name in (
         "concatenate", "stack", "atleast_1d", "atleast_2d", "atleast_3d", "vstack", "hstack", "dstack", "column_stack", "append", "flip",
@@ -496,6 +511,8 @@ ON_DEVICES: dict[object, Callable[..., object]] = {
         "tensordot", "trace")},
     np.sort: sorting.sort, np.argsort: sorting.argsort,
     np.matmul: matmul.matmul, np.linalg.matmul: matmul.matmul, np.vecdot: matmul.vecdot, np.linalg.vecdot: matmul.vecdot,
+    np.linalg.diagonal: _diagonal, np.linalg.trace: _traces, np.linalg.matrix_transpose: _transposed,
     np.linalg.outer: outer, np.linalg.tensordot: tensordot, np.fft.fftshift: fftshift, np.fft.ifftshift: ifftshift,
+    **{getattr(np, name): getattr(placing, name) for name in ("put", "place", "putmask", "copyto", "repeat", "argwhere", "extract")},
     **{getattr(np.fft, name): getattr(fourier, name) for name in fourier.FUNCTIONS},
 }  # fmt: skip

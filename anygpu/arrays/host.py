@@ -198,7 +198,7 @@ def function(named: object, args: tuple[object, ...], kwargs: dict[str, object])
     """NumPy's functions called with arrays: ours of that name, else NumPy's own on the host's memory."""
     from anygpu import arrays
 
-    ours = arrays.NATIVE.get(getattr(named, "__name__", ""))
+    ours = arrays.native(getattr(named, "__name__", ""))
     if ours is not None and getattr(np, getattr(named, "__name__", ""), None) is named:
         return ours(*args, **kwargs)
     return call(named, args, kwargs)  # type: ignore[arg-type]

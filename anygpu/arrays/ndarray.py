@@ -525,7 +525,9 @@ class ndarray:
 
     def searchsorted(self, v: object, side: str = "left", sorter: object = None) -> ndarray:
         """Where values would go in the array, which is sorted."""
-        return host.array(np.searchsorted, (self, v), {"side": side, "sorter": sorter})
+        from anygpu.arrays import searching  # which has kernels
+
+        return searching.searchsorted(self, v, side, sorter)
 
     def put(self, indices: object, values: object, mode: str = "raise") -> None:
         """Set the elements at indices of the array along one axis."""
@@ -537,7 +539,7 @@ class ndarray:
 
     def compress(self, condition: object, axis: int | None = None, out: ndarray | None = None) -> ndarray:
         """The parts along an axis for which a condition holds."""
-        return host.array(np.compress, (condition, self), {"axis": axis, "out": out})
+        return masks.compress(condition, self, axis, out)
 
     def view(self, dtype: object = None) -> ndarray:
         """The same elements; for another dtype a copy of their bytes, read as that."""

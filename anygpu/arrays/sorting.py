@@ -61,19 +61,31 @@ def _keys(rows: ndarray) -> ndarray:
     return keys
 
 
+def sorted_keys(keys: ndarray, greatest: int) -> tuple[ndarray, ndarray]:
+    """Unsigned integers of one axis in order, of which none is greater than a number, and the indices that sort them; equal ones keep their
+    order. The memory of ``keys`` is used up."""
+    found, order = _sorted_keys(keys.reshape(1, -1), greatest.bit_length())
+    return found.reshape(-1), order.reshape(-1)
+
+
 def _order_of_rows(rows: ndarray) -> ndarray:
-    device = rows.device
-    count, n = rows.shape
-    parts = -(-n // PART)
     keys = _keys(rows)
+    return _sorted_keys(keys, 1 if rows.dtype.kind == "b" else 8 * keys.itemsize)[1]
+
+
+def _sorted_keys(keys: ndarray, bits: int) -> tuple[ndarray, ndarray]:
+    """Each row of keys sorted by their lowest bits, and its order; their memory is used up."""
+    device = keys.device
+    count, n = keys.shape
+    parts = -(-n // PART)
     order = manipulation.broadcast_to(creation.asarray(np.arange(n), device=device), (count, n)).copy()
     other_keys, other_order = creation.empty(keys.shape, keys.dtype, device=device), creation.empty(order.shape, np.int64, device=device)
     counts = creation.empty((count, DIGITS, parts), np.int64, device=device)
     grid = (parts, count)
-    for shift in range(0, 1 if rows.dtype.kind == "b" else 8 * keys.itemsize, BITS):
+    for shift in range(0, bits, BITS):
         count_digits[grid, THREADS](keys, counts, shift)
         flat = counts.reshape(count, DIGITS * parts)
         starts = scans.cumsum(flat, 1) - flat
         move_keys[grid, THREADS](keys, order, starts.reshape(counts.shape), other_keys, other_order, shift)
         keys, order, other_keys, other_order = other_keys, other_order, keys, order
-    return order
+    return keys, order

@@ -89,17 +89,6 @@ def where(condition: object, x: object = NOTHING, y: object = NOTHING, /) -> obj
     return elementwise.where(condition, x, y)
 
 
-def unique_values(x: object, /) -> ndarray:
-    """The values that occur in an array, in order. Each NaN is one.
-
-    Example:
-        >>> import anygpu as ag
-        >>> ag.unique_values([3, 1, 3, 2])
-        array([1, 2, 3])
-    """
-    return host.array(np.unique, (x,), {"equal_nan": False})
-
-
 def broadcast_arrays(*args: object, subok: bool = False) -> tuple[ndarray, ...]:
     """Arrays in their common shape, each a view.
 

@@ -8,19 +8,21 @@ operands are ready at the same time share a kernel, as do reductions of arrays o
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from anygpu.dtypes import dtype_named
+from anygpu.dtypes import dtype_named, int32, int64
 from anygpu.engine.exclusive import exclusively
 from anygpu.engine.fused import FusedKernel, forget_kernels, fused_kernel, kernel_count
 from anygpu.engine.places import copy_of, moved, overlap
 from anygpu.engine.plans import MOST_PLANS, Executor, Immediate, Plan, Recording, Structure, stand_ins, structure_of
-from anygpu.ir.graph import Memory, Node, Place, contiguous, postorder
-from anygpu.passes.fusion import CHEAP, Reducing, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
+from anygpu.ir.graph import AxisMap, Memory, Node, Place, Shape, broadcast, contiguous, postorder
+from anygpu.passes.fusion import CHEAP, Reducing, in_any_order, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
 from anygpu.passes.scans import accumulated, scan_form, scan_parts
 from anygpu.runtime.current import current
+from anygpu.runtime.device import Device
 
 MOST_OUTPUTS = 8
 
@@ -466,14 +468,36 @@ def _run_update(node: Node, later: Sequence[Node], to: Executor) -> None:
     _settle(node, place)
 
 
+def one_by_one(device: str, count: int) -> bool:
+    """Whether one work-item scatters so many elements as fast as all would, in several kernels: on processors it does."""
+    return count <= 64 or device == "cpu" or Device(device).capabilities.on_cpu
+
+
 def _run_scatter(node: Node, target: Place, to: Executor) -> None:
     _, value, *indices = node.args
-    _, _, shape, axes, combine = node.attrs
-    given = (value, indices, target, shape, axes, combine)
-    form, bound = scatter_form(*given, ordered=False)  # type: ignore[arg-type]
-    if combine or not is_uniform(form, form.outputs[0][0]):  # equal elements may go to one place in any order
-        form, bound = scatter_form(*given, ordered=True)  # type: ignore[arg-type]
+    _, _, shape, axes, combine, distinct = node.attrs
+    given = (indices, target, shape, axes)
+    form, bound = scatter_form(value, *given)  # type: ignore[arg-type]
+    if combine or not (distinct or is_uniform(form, form.outputs[0][0])):  # equal elements may go to one place in any order
+        if one_by_one(to.device, value.size) or (combine and not in_any_order(str(combine), value.dtype)):
+            form, bound = scatter_form(value, *given, "ordered", combine)  # type: ignore[arg-type]
+        elif combine:
+            form, bound = scatter_form(value, *given, "atomic", combine)  # type: ignore[arg-type]
+        else:
+            claims = _claimed(value, indices, shape, axes, to)  # type: ignore[arg-type]
+            to.launch(*scatter_form(value, *given, "winner", claims=claims))  # type: ignore[arg-type]
+            return
     to.launch(form, bound)
+
+
+def _claimed(value: Node, indices: Sequence[Node], shape: Shape, axes: AxisMap, to: Executor) -> Node:
+    """For each element that a scatter goes to: which one of its values, in C order, is the last. Other elements are not set."""
+    dtype = int32 if value.size < 1 << 31 else int64
+    place = Place(_room(to, math.prod(shape), dtype.name).memory, 0, contiguous(shape, dtype.itemsize))
+    none = Node("view", (Node("scalar", (), (-1,), (), dtype),), broadcast((), value.shape), value.shape, dtype)
+    for schedule in ("map", "claim"):
+        to.launch(*scatter_form(none, indices, place, shape, axes, schedule))
+    return Node("source", (), (), shape, dtype, place)
 
 
 def _set_aside(memory: Memory, nodes: Sequence[Node]) -> None:

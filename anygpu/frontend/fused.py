@@ -10,15 +10,17 @@ from typing import cast
 from anygpu.dtypes import dtype_named, int64, plain_fields
 from anygpu.frontend.context import Scope, Shared
 from anygpu.frontend.fused_compaction import compaction
-from anygpu.frontend.fused_ordered import ordered
 from anygpu.frontend.fused_reductions import block, serial, store_part
 from anygpu.frontend.fused_scans import columns, rows
+from anygpu.frontend.fused_scatters import atomic, claim, ordered, winner
 from anygpu.frontend.fused_steps import Emitter, ravel
 from anygpu.frontend.fused_warps import warp_block
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar
 from anygpu.ir.kernel import Array, Expr, Kernel, Ref, Special, Var
 from anygpu.passes.fusion import Access, Form
+
+_SCATTERS = {"claim": claim, "winner": winner, "atomic": atomic}
 
 
 def _fused() -> None:
@@ -78,6 +80,8 @@ def lower_form(form: Form, warps: bool = False) -> Kernel:
         made.index = [Special("index", axis) for axis in range(form.part > 0, range_ndim)]
         if form.schedule == "ordered":
             ordered(made, reduced)
+        elif form.schedule in _SCATTERS:
+            _SCATTERS[form.schedule](made)
         elif form.schedule == "columns":
             columns(made, reduced[0])
         elif form.part:

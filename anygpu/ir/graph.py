@@ -19,9 +19,10 @@ reduce   (function, axes)                         a ufunc's ``reduce`` over the 
 scan     (function, axis)                         a ufunc's ``accumulate`` along an axis
 update   (offset, strides)                        the first operand, with the second (broadcast to no other shape than its own) at the
                                                   elements ``offset + sum(index * stride)`` of its C order
-scatter  (offset, strides, shape, axes, function) as update, of those elements that ``axes`` choose as in gather from the array of
-                                                  ``shape`` that offset and strides show. Operands: the array, values, indices. In C order,
-                                                  combined with what is there by the function, if it is not ""
+scatter  (offset, strides, shape, axes, function, as update, of those elements that ``axes`` choose as in gather from the array of
+         distinct)                                ``shape`` that offset and strides show. Operands: the array, values, indices. In C order,
+                                                  combined with what is there by the function, if it is not ""; ``distinct`` if no element
+                                                  is chosen twice
 call     (function, parameters)                   a routine of a library, on whole arrays
 ======== ======================================== ==================================================================================
 """

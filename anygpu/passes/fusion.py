@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anygpu.dtypes import dtype_named
+from anygpu.dtypes import DType, dtype_named
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
 from anygpu.passes.tracing import Step, Tracer, Walked
 
-Schedule = Literal["map", "serial", "block", "ordered", "columns", "rows", "count", "compact"]
+Schedule = Literal["map", "serial", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "count", "compact"]
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
 
@@ -72,7 +72,9 @@ class Form:
     ``outputs`` say which steps are stored and how; steps from ``epilogue`` on follow the reduction.
 
     Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block"); "ordered" is one work-item that stores
-    every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any.
+    every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any;
+    "atomic" combines elements in any order. "claim" stores the greatest of the positions of elements in C order that go to one place;
+    "winner" stores elements whose positions are found there, in the last of the loads.
     "columns" and "rows" are scans along the last axis, by a work-item or a warp for each part of it; what comes before a part is the last
     of the loads. "count" and "compact" go through a mask, by a warp for each part of it.
     """
@@ -94,7 +96,7 @@ class Form:
     @property
     def ranged(self) -> bool:
         """Whether it is launched over a range; else over a grid of blocks of `REDUCE_BLOCK`."""
-        return self.schedule in ("map", "serial", "ordered", "columns")
+        return self.schedule not in ("block", "rows", "count", "compact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +200,37 @@ def traced_reductions(reducing: Sequence[Reducing], axes: tuple[int, ...]) -> tu
     return tracer, len(kept), tuple(found), where
 
 
+# The atomics of functions that give the same in whatever order elements of some kinds are combined.
+ATOMIC = {
+    "add": "add", "subtract": "sub", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor", "maximum": "max", "minimum": "min",
+}  # fmt: skip
+
+
+def in_any_order(function: str, dtype: DType) -> bool:
+    """Whether a scatter may combine elements by atomics."""
+    return function in ATOMIC and dtype.kind in ("biu" if function != "subtract" else "iu")
+
+
 def scatter_form(
-    value: Node, indices: Sequence[Node], target: Place, shape: Shape, axes: AxisMap, combine: str, ordered: bool
-) -> tuple[Form, Bindings]:
+    value: Node, indices: Sequence[Node], target: Place, shape: Shape, axes: AxisMap, schedule: Schedule = "map", combine: str = "",
+    claims: Node | None = None,
+) -> tuple[Form, Bindings]:  # fmt: skip
     """The kernel that stores an array in the elements of a target of ``shape`` that ``axes`` choose as a gather's attributes do.
 
-    ``ordered``: one after the other in C order, so that of those that go to one element the last one stays.
+    By the schedule "map", in any order; "ordered", one after the other in C order, so that of those that go to one element the last one
+    stays; or as a `Form` has it. The schedule "winner" has ``claims`` of the target's shape.
     """
     tracer = Tracer(value.shape)
     step = tracer.value(value)
-    address, strides, computed = tracer.walk(target, tracer.chosen(axes, indices, shape, None), shape)
+    seen = tracer.chosen(axes, indices, shape, None)
+    if claims is not None and claims.place is not None:
+        address, strides, computed = tracer.walk(claims.place, seen, shape)
+        tracer.places.append((address, strides, claims.dtype.name, claims.dtype.itemsize, computed))
+    address, strides, computed = tracer.walk(target, seen, shape)
     output = (address, strides, value.dtype.name, value.dtype.itemsize, computed)
-    form, bound = formed(tracer, 0 if ordered else len(tracer.domain), (), len(tracer.steps), [step], [output])
-    return (replace(form, schedule="ordered", combine=combine) if ordered else form), bound
+    kept = 0 if schedule == "ordered" else len(tracer.domain)
+    form, bound = formed(tracer, kept, (), len(tracer.steps), [step], [output])
+    return replace(form, schedule=schedule, combine=combine), bound
 
 
 def is_uniform(form: Form, step: int) -> bool:

@@ -3,8 +3,9 @@
     python docs/scripts/numpy_coverage.py
 
 The names are those of the NumPy that is installed. A name is `native` if it is anygpu's own, which is recorded and fused where it
-computes, `numpy` if NumPy's routine works on the arrays' memory (arrays of other devices are copied for it), `same` if it is NumPy's very
-object (dtypes, constants, exceptions), and otherwise missing, with a reason.
+computes, `devices` if that holds on other devices than the CPU, on which NumPy's routine works on the arrays' memory, `numpy` if that does
+all the work (arrays of other devices are copied for it), `same` if it is NumPy's very object (dtypes, constants, exceptions), and otherwise
+missing, with a reason.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 import anygpu as ag
 from anygpu import arrays
+from anygpu.arrays.composed import ON_DEVICES
 from anygpu.arrays.ndarray import ndarray
 
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "numpy-coverage.md"
@@ -32,15 +34,15 @@ MISSING = {
     "ndarray.resize": "an array's elements are shared with its views and with recorded work: `ag.resize` gives a new array",
     "ndarray.setflags": "whether memory may be written to is its owner's to say", "ndarray.newbyteorder": "arrays are in native byte order",
 }  # fmt: skip
-# Ours in name and arguments, NumPy's in work.
-BY_NUMPY = frozenset(("sort", "argsort", "unique_values"))
+# Ours in name and arguments, on the CPU NumPy's in work.
+ON_DEVICES_ALONE = frozenset(("sort", "argsort", "bincount"))
 UFUNC_METHODS = ("__call__", "reduce", "accumulate", "reduceat", "outer", "at", "resolve_dtypes")
 UFUNC_ATTRIBUTES = ("nin", "nout", "nargs", "ntypes", "types", "identity", "signature")
-# Methods of arrays whose work is NumPy's.
+# Methods of arrays whose work is NumPy's, on every device or on the CPU alone.
 METHODS_BY_NUMPY = frozenset((
-    "argpartition", "argsort", "choose", "compress", "dot", "dump", "dumps", "nonzero",
-    "partition", "put", "repeat", "searchsorted", "sort", "tobytes", "tofile", "tolist", "item", "flat", "data", "ctypes", "flags",
+    "argpartition", "choose", "dump", "dumps", "partition", "tobytes", "tofile", "tolist", "item", "flat", "data", "ctypes", "flags",
 ))  # fmt: skip
+METHODS_ON_DEVICES = frozenset(("argsort", "dot", "put", "repeat", "sort"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Row:
 
     group: str
     name: str
-    kind: str  # native, numpy, same or missing
+    kind: str  # native, devices, numpy, same or missing
     reason: str = ""
 
 
@@ -73,14 +75,16 @@ def _function(module: str, name: str) -> Row:
     theirs = getattr(theirs_in, name)
     if ours is theirs:
         return Row(module, name, "same")
-    mine = name in arrays.NATIVE or name in arrays.SPECIAL or name in ag.__all__ or name == "random"
-    return Row(module, name, "native" if module == "numpy" and mine and name not in BY_NUMPY else "numpy")
+    mine = any(name in names for names in (arrays.NATIVE, arrays.LATER, arrays.SPECIAL, ag.__all__, ("random",)))
+    if module == "numpy" and mine and name not in ON_DEVICES_ALONE:
+        return Row(module, name, "native")
+    return Row(module, name, "devices" if theirs in ON_DEVICES or (module == "numpy" and name in ON_DEVICES_ALONE) else "numpy")
 
 
 def _method(name: str) -> Row:
     if not hasattr(ndarray, name):
         return Row("ndarray", name, "missing", MISSING[f"ndarray.{name}"])
-    return Row("ndarray", name, "numpy" if name in METHODS_BY_NUMPY else "native")
+    return Row("ndarray", name, "numpy" if name in METHODS_BY_NUMPY else "devices" if name in METHODS_ON_DEVICES else "native")
 
 
 TITLES = {
@@ -88,7 +92,8 @@ TITLES = {
     "ufunc": "Methods and attributes of ufuncs",
 }  # fmt: skip
 KINDS = {
-    "native": "anygpu's own", "numpy": "NumPy's routine on the arrays' memory", "same": "NumPy's very object", "missing": "Missing",
+    "native": "anygpu's own", "devices": "anygpu's own on devices, NumPy's on the CPU", "numpy": "NumPy's routine on the arrays' memory",
+    "same": "NumPy's very object", "missing": "Missing",
 }  # fmt: skip
 
 
@@ -102,6 +107,7 @@ def page() -> str:
         f"Of the {len(found)} public names of NumPy {version} and its `linalg` and `fft`, of arrays and of ufuncs, anygpu has {have}, "
         f"{100 * have / len(found):.1f}%. What each means is NumPy's documentation to say, and little [differs](numpy-differences.md).\n",
         "- anygpu's own: recorded, and fused into kernels where it computes.",
+        "- anygpu's own on devices: kernels there; on the CPU NumPy's routine is the better one, and works on the arrays' memory.",
         "- NumPy's routine on the arrays' memory: no copies on the CPU; arrays of other devices are copied for it, with a `CopyWarning`.",
         "- NumPy's very object: dtypes, constants, exceptions, settings.\n",
         "| | " + " | ".join(KINDS.values()) + " | Sum |",
