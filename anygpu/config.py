@@ -15,6 +15,7 @@ from anygpu.errors import AnyGPUError
 STAGES = ("graph", "ir", "llvm", "asm")
 MOST_THREADS = 1024
 SHARED_LIMIT = 192 * 1024  # bytes of shared memory of a block: the largest device offers 227 KiB, all devices 48
+LONGEST_LINE = 4096  # work-items of a range's block on a device that takes them of any length
 
 _T = TypeVar("_T")
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from anygpu.config import LONGEST_LINE
 from anygpu.runtime.device import Device
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Triple = tuple[int, int, int]
 RANGE_BLOCK = 256
-_LONGER = (1024, 512)
+_LONGER = (LONGEST_LINE, 1024, 512)
 _BLOCKS_A_CORE = 16  # so many at least, for cores that are done early to take from
 
 
@@ -35,21 +36,22 @@ def knows_blocks(kernel: Kernel) -> bool:
     return False
 
 
-def line(last: int, rest: int, cores: int) -> int:
-    """The length of the lines of a range of ``rest`` rows of ``last`` work-items, for code that takes any.
+def line(last: int, rest: int, cores: int, most: int = LONGEST_LINE) -> int:
+    """The length of the lines of a range of ``rest`` rows of ``last`` work-items, for code that takes any of up to ``most``.
 
     >>> line(1 << 20, 1, 2), line(1000, 1 << 20, 2), line(5000, 1, 2)
-    (1024, 512, 256)
+    (4096, 512, 256)
     """
     for length in _LONGER:
-        if last >= length and -(-last // length) * rest >= _BLOCKS_A_CORE * cores:
+        if length <= most and last >= length and -(-last // length) * rest >= _BLOCKS_A_CORE * cores:
             return length
     return RANGE_BLOCK
 
 
 def in_lines(grid: Triple, last: int, device: Device) -> tuple[Triple, Triple]:
     """The grid and the block of a range whose grid has lines of 256, in lines as long as the device likes them."""
-    length = line(last, grid[1] * grid[2], device.properties.compute_units)
+    limits = device.properties
+    length = line(last, grid[1] * grid[2], limits.compute_units, min(limits.maximum_block, limits.maximum_block_shape[0]))
     return (-(-last // length), grid[1], grid[2]), (length, 1, 1)
 
 

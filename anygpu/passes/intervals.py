@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from anygpu.config import LONGEST_LINE
 from anygpu.dtypes import DType, bool_, int64
 from anygpu.ir.kernel import (
     Array,
@@ -98,9 +99,8 @@ def _special(expr: Special, facts: Facts) -> Interval:
     match expr.name:
         case "thread" | "block_dim":
             known = facts.block[expr.axis] if facts.block is not None else 1 if facts.lines and expr.axis else None
-            if expr.name == "block_dim":
-                return (known, known) if known is not None else (1, 1024)
-            return (0, known - 1 if known is not None else 1023)
+            most = known if known is not None else LONGEST_LINE if facts.lines else 1024
+            return (known or 1, most) if expr.name == "block_dim" else (0, most - 1)
         case "block" | "grid_dim":
             least, most = 1, large
             if facts.grid is not None:

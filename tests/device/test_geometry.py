@@ -46,7 +46,7 @@ def placed(out):
     out[n * ag.blockDim.x + i] = block * 10 + i
 
 
-@given(st.integers(1, 5000), st.integers(1, 7), st.sampled_from((512, 1024)), st.data())
+@given(st.integers(1, 5000), st.integers(1, 7), st.sampled_from((512, 1024, 4096)), st.data())
 def test_a_place_in_longer_lines_is_that_of_the_same_index_in_lines_of_256(last, rows, length, data):
     row, index = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, last - 1))
     grid = (-(-last // length), rows, 1)
@@ -58,7 +58,7 @@ def test_a_place_in_longer_lines_is_that_of_the_same_index_in_lines_of_256(last,
 @given(st.integers(0, 1 << 40), st.integers(0, 1 << 20), st.integers(1, 256))
 def test_lines_leave_no_core_without_work_and_waste_less_than_they_hold(last, rest, cores):
     length = line(last, rest, cores)
-    assert length in (256, 512, 1024)
+    assert length in (256, 512, 1024, 4096)
     assert length == RANGE_BLOCK or (last >= length and -(-last // length) * rest >= cores)
 
 
