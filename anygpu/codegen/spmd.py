@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from anygpu.codegen.lanes import ZERO, Lanes, LaneValues, Mask
 from anygpu.codegen.spmd_copies import begin_copies, end_copies
 from anygpu.codegen.spmd_memory import MemoryAccess
+from anygpu.codegen.spmd_rare import by_lanes, is_rare
 from anygpu.codegen.spmd_slow import report
 from anygpu.codegen.spmd_warp import warp_operation
 from anygpu.dtypes import int64
@@ -181,6 +182,8 @@ class Spmd:
     def branch(self, stmt: If, mask: Mask) -> After:
         if self.values.shape_of(stmt.cond).uniform:
             return self._uniform_branch(stmt, mask)
+        if self.values.width > 1 and is_rare(self.kernel, stmt):
+            return self._rare_branch(stmt, mask)
         if mask is None and self.copies < 2 and self._worth_copying(stmt):
             return self._three_way(stmt)
         return self._masked_branch(stmt, self.values.condition(stmt.cond), mask)
@@ -258,6 +261,17 @@ class Spmd:
         after_then = self._masked_arm(stmt.then, taken, changes)
         after_else = self._masked_arm(stmt.orelse, left_out, changes) if stmt.orelse else left_out
         return values.mask_or(after_then, after_else) if changes else mask
+
+    def _rare_branch(self, stmt: If, mask: Mask) -> After:
+        w, values = self.w, self.values
+        taken = values.mask_and(mask, values.condition(stmt.cond))
+        run, end = w.fresh("rare"), w.fresh("rejoin")
+        w.branch_if(values.any(taken), run, end)
+        w.block(run)
+        by_lanes(self, stmt.then, taken)
+        w.branch(end)
+        w.block(end)
+        return mask
 
     def _masked_arm(self, body: Body, mask: str, changes: bool) -> str:
         """One side of a diverged branch; skipped if no lane takes it. The mask of the lanes at its end."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import collections
+import functools
 from collections.abc import Sequence
 
 from anygpu.frontend import arithmetic, copies, indexing, structures
@@ -245,8 +247,11 @@ def assigned_names(nodes: Sequence[ast.stmt]) -> list[str]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
+def _assigned_in(node: ast.FunctionDef) -> collections.Counter[str]:
+    return collections.Counter(assigned_names(node.body))
+
+
 def assignment_counts(node: ast.FunctionDef) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in assigned_names(node.body):
-        counts[name] = counts.get(name, 0) + 1
-    return counts
+    """How often a function sets each name, as the caller's own dictionary."""
+    return dict(_assigned_in(node))

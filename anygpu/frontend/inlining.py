@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Sequence
 from types import FunctionType
 
@@ -75,7 +76,7 @@ def inline(scope: Scope, function: Callable[..., object], args: Sequence[Value],
 
 def _simple_result(inner: Scope, node: ast.FunctionDef) -> Value | None:
     """The value of a function whose only ``return`` is its last statement: no result variable is needed, and a number may stay weak."""
-    returns = [n for n in ast.walk(node) if isinstance(n, ast.Return)]
+    returns = _returns(node)
     if len(returns) != 1 or returns[0] is not node.body[-1] or returns[0].value is None:
         return None
     lowering.statements(inner, node.body[:-1], frozenset())
@@ -84,6 +85,11 @@ def _simple_result(inner: Scope, node: ast.FunctionDef) -> Value | None:
     except KernelError as error:
         inner.report(error, returns[0])
         raise Unresolved(inner.source.name) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _returns(node: ast.FunctionDef) -> list[ast.Return]:
+    return [n for n in ast.walk(node) if isinstance(n, ast.Return)]
 
 
 def _bind_arguments(scope: Scope, source: Source, args: Sequence[Value], kwargs: dict[str, Value]) -> dict[str, Value]:

