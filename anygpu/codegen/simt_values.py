@@ -122,7 +122,11 @@ class Values:
                 return self.at_entry((name, axis), lambda: self.target.position(self.w, name, axis))
 
     def _lane(self) -> str:
-        return self.target.lane(self.w) or self.w.emit(f"and i64 {self.thread_number()}, 31")
+        known = self.target.lane(self.w)
+        if known is not None:
+            return known
+        low = self.w.emit(f"trunc i64 {self.thread_number()} to i32")  # so that compilers of vectors compare it in 32 bits
+        return self.w.emit(f"zext i32 {self.w.emit(f'and i32 {low}, 31')} to i64")
 
     def _coordinate(self, axis: int) -> str:
         """A coordinate of a work-item out of its number in the block."""

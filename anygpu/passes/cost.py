@@ -14,6 +14,7 @@ from anygpu.ir.kernel import (
     Atomic,
     Block,
     Body,
+    Const,
     Expr,
     For,
     If,
@@ -21,6 +22,7 @@ from anygpu.ir.kernel import (
     Load,
     Op,
     Ref,
+    Stmt,
     Store,
     WarpOp,
     While,
@@ -36,6 +38,7 @@ _LANES = 8.0  # lanes that one vector instruction serves
 _GATHER = 3.0  # what a gathered lane costs, against a scalar load
 _DIVERGED = 1.6  # how much longer the longest of a strip's loops is than the mean
 _INTENSE = 4.0  # operations for each access, from which on arithmetic outweighs memory
+_FEW = 8  # turns of a loop that leave the units time enough
 _HEAVY = {"div": 8.0, "sqrt": 8.0, "floordiv": 10.0, "mod": 10.0}
 
 
@@ -115,6 +118,16 @@ def _accumulates(statements: Body, in_loop: bool) -> bool:
             case Assign(var=var, value=value) if in_loop and var.dtype.is_float:
                 if any(isinstance(e, Ref) and e.var == var for e in subexpressions(value)):
                     return True
-        if any(_accumulates(part, in_loop or isinstance(stmt, For | While)) for part in children(stmt)):
+        if any(_accumulates(part, in_loop or _is_long(stmt)) for part in children(stmt)):
+            return True
+    return False
+
+
+def _is_long(stmt: Stmt) -> bool:
+    """Whether a statement is a loop, and not one of few turns."""
+    match stmt:
+        case For(start=Const(value=start), stop=Const(value=stop), step=Const(value=step)):
+            return len(range(int(start), int(stop), int(step) or 1)) > _FEW
+        case For() | While():
             return True
     return False

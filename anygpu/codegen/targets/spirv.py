@@ -62,6 +62,11 @@ class Spirv(Target):
     def operation(self, w: DeviceWriter, name: str, dtype: DType, args: list[str]) -> str | None:
         if name == "and" and dtype is bool_:  # what `&&` becomes elsewhere: Intel's compiler masks less then
             return w.emit(f"select i1 {args[0]}, i1 {args[1]}, i1 false")
+        if name in ("floordiv", "mod") and (shift := _power_of_two(args[1])) is not None and dtype.is_integer:
+            t = f"i{dtype.bits}"  # drivers do not see it through the care that is taken of signs
+            if name == "mod":
+                return w.emit(f"and {t} {args[0]}, {(1 << shift) - 1}")
+            return w.emit(f"{'ashr' if dtype.kind == 'i' else 'lshr'} {t} {args[0]}, {shift}")
         if name != "mulhi":
             return None
         t, letter = f"i{dtype.bits}", _MULTIPLY_HIGH[dtype.name]  # there is no integer of 128 bits
@@ -101,6 +106,12 @@ class Spirv(Target):
         x, y, z = options.block or (1, 1, 1)
         extents = (x * y * z, 1, 1) if flat else (x, y, z)
         return f"!10 = !{{i32 32}}\n!11 = !{{{', '.join(f'i32 {n}' for n in extents)}}}\n!12 = !{{<4 x float> undef, i32 0}}\n"
+
+
+def _power_of_two(text: str) -> int | None:
+    """Which power of two a constant is, if it is one."""
+    number = int(text) if text.isdecimal() else 0
+    return number.bit_length() - 1 if number > 0 and not number & (number - 1) else None
 
 
 _ATOMIC = ("add", "sub", "and", "or", "xor", "exch", "min", "max")
