@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from anygpu.arrays import scipy_fft
 from anygpu.arrays.ndarray import current_name, from_host, ndarray, view_of
 from anygpu.dtypes import from_numpy
 from anygpu.engine.devices import Device
@@ -61,12 +62,19 @@ def _on_devices() -> dict[object, Callable[..., object]]:
 
 
 def _run(function: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]) -> object:
-    """NumPy's own work, which a profile notes."""
+    """NumPy's own work, or SciPy's in its place, which a profile notes."""
     if current.recorder is None:
-        return function(*args, **kwargs)
+        return _computed(function, args, kwargs)
     size = sum(value.nbytes for value in (*args, *kwargs.values()) if isinstance(value, np.ndarray))
     with current.recorder.span("numpy", _name(function), None, size):
+        return _computed(function, args, kwargs)
+
+
+def _computed(function: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]) -> object:
+    if getattr(function, "__module__", None) != "numpy.fft":
         return function(*args, **kwargs)
+    found = scipy_fft.transform(function, args, kwargs)
+    return function(*args, **kwargs) if found is None else found
 
 
 def _name(function: Callable[..., object]) -> str:

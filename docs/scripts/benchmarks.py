@@ -49,13 +49,16 @@ NOTES = {
 # Reasons on OpenCL: what the hand-written kernel does better, and what was tried.
 OPENCL_NOTES = {
     "scan": "the peer calls `work_group_scan_inclusive_add`, which the runtime has a special form for; the kernel here does five shuffles, two accesses of shared memory and a "
-    "barrier. Tried: the runtime's own shuffles (ten times slower); exchanges through shared memory (kept), side by side for shifts by a constant (kept).",
-    "mandelbrot": "`fma` in a loop that lanes leave one by one. The runtime masks the arguments of a call, which puts the mask into the chain from turn to turn; OpenCL C contracts "
-    "`a * b + c` without a call, but need not, and then the bits are others. Tried: a vote in place of the divergent loop, two exits, `mad` (less masking, not surely fused).",
+    "barrier. Tried: the runtime's own shuffles, `shuffle_up` and scans of sub-groups (6 to 20 times slower); exchanges through shared memory (kept), side by side for shifts by a constant "
+    "(kept); uniform work-groups (no difference); shifts and 32-bit lanes in place of divisions and 64-bit ones (kept: a tenth).",
+    "mandelbrot": "`fma` in a loop that lanes leave one by one. Tried: OpenCL's `fma` and `mad`, whose arguments are masked (half of the speed); a vote in place of the divergent loop; "
+    "LLVM's own `fma`, 32 lanes, a select for the condition (kept).",
     "reduction": "the peer's work-items add `float16` vectors one by one, which the kernel language does not have. Tried: blocks of 32, 64 and 256 work-items, 32 to 256 blocks "
     "(64 of 32 is fastest, and used); a loop counter that all work-items share (kept).",
-    "stencil": "bound by memory; the peer runs blocks of 4096 x 1, a range here has blocks of 256. Tried: sub-groups of 16; pointers that do not alias (no difference).",
-    "black_scholes": "the runtime's own `exp` and `log` may be off by 3 ULP, the ones here by 1, with the same bits on all devices. Tried: sub-groups of 16; no guard (kept: a third less).",
+    "stencil": "bound by memory: positions are compared in 64 bits here, in 32 there. Tried: sub-groups of 16 and 32; pointers that do not alias (no difference); blocks of 256, 1024 and "
+    "4096 (the last is fastest, and used).",
+    "black_scholes": "the runtime's own `exp` and `log` may be off by 3 ULP, the ones here by 1, with the same bits on all devices. Tried: sub-groups of 16 and 32 (the latter kept: a "
+    "fifth less); no guard (kept: a third less).",
     "exp_map": "the runtime's own `exp` may be off by 3 ULP, the one here by 1. Tried: sub-groups of 16; no guard (kept).",
     "nbody": "the peer's `rsqrt` may be off by 2 ULP; here it is a correctly rounded square root and a division. Tried: no guard (kept); sub-groups of 16.",
     "spmv": "the check of the gathered index remains. Tried: vectors with votes (a quarter of the speed); scalar code (kept).",

@@ -1,4 +1,4 @@
-"""Branches of elementary functions for rare arguments, which the CPU runs lane by lane: the interpreter's bits, whichever lanes take them."""
+"""Branches of elementary functions for rare arguments, which the CPU runs lane by lane: the interpreter's bits, whoever takes them."""
 
 import numpy as np
 import pytest
