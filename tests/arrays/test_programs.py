@@ -101,7 +101,8 @@ def run(choices: Choices, length: int) -> None:
     def compare(n: int) -> None:
         got, want = np.asarray(ours[n]), theirs[n]
         used = {str(v.dtype) for v in theirs}  # what was rounded to few bits keeps its error in wider types
-        tolerance = 2e-3 if "float16" in used else 1e-4 if used & {"float32", "complex64"} else 1e-9
+        running = any(".accumulate" in line for line in text)  # NumPy rounds a half after each of the steps, of which there are dozens
+        tolerance = (2e-2 if running else 2e-3) if "float16" in used else 1e-4 if used & {"float32", "complex64"} else 1e-9
         with np.errstate(all="ignore"):
             wide = np.complex128 if want.dtype.kind == "c" else np.float64
             np.testing.assert_allclose(got.astype(wide), want.astype(wide), rtol=tolerance, atol=tolerance, err_msg="\n".join(text))
