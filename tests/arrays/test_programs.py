@@ -105,7 +105,11 @@ def run(choices: Choices, length: int) -> None:
         tolerance = (2e-2 if running else 2e-3) if "float16" in used else 1e-4 if used & {"float32", "complex64"} else 1e-9
         with np.errstate(all="ignore"):
             wide = np.complex128 if want.dtype.kind == "c" else np.float64
-            np.testing.assert_allclose(got.astype(wide), want.astype(wide), rtol=tolerance, atol=tolerance, err_msg="\n".join(text))
+            got, want = got.astype(wide), want.astype(wide)
+            if any(".prod(" in line for line in text):  # in another order a long product meets infinity, or zero, elsewhere
+                sure = np.isfinite(want) & (want != 0)
+                got, want = got[sure], want[sure]
+            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance, err_msg="\n".join(text))
 
     for _ in range(2):
         shape, dtype = choices.of(SHAPES), choices.of(DTYPES)
