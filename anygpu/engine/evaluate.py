@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -147,7 +147,7 @@ def explain(roots: Sequence[Node]) -> str:
     lines = []
     for n, group in enumerate(groups, 1):
         inside, read = _fused_into(group, stored)
-        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "scan", "call") else node.op for node in inside]
+        operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "scan") else node.op for node in inside]
         results = ", ".join(f"{root.dtype}{list(root.shape)}" for root in group.roots)
         kind = f"reduction over {group.reductions[0].attrs[1]}" if group.reductions else group.roots[0].op
         taken = sum(node.size * node.dtype.itemsize for node in read)
@@ -217,7 +217,7 @@ def _schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[_Group]:
             joins = same and ours and not reductions and node.op in ("map", "cast")
             level = max(level, levels[id(read)] + (not joins))
         levels[id(node)] = level
-        alone = node.op in ("scan", "update", "scatter", "call", "reshape")
+        alone = node.op in ("scan", "update", "scatter", "reshape")
         key: object = id(node) if alone else (level, node.shape, _domain(reductions))
         among = groups.setdefault(key, [])
         if not among or len(among[-1].roots) >= MOST_OUTPUTS:
@@ -242,12 +242,12 @@ def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, l
         if node.op == "gather" and costly.get(id(node.args[0]), False):
             stored.add(id(node.args[0]))  # which may be computed again and again otherwise
             costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args[1:])
-        if node.op in ("reduce", "scan", "update", "scatter", "call", "reshape"):
+        if node.op in ("reduce", "scan", "update", "scatter", "reshape"):
             stored.add(id(node))
             costly[id(node)] = False
         if node.op == "scan" and costly.get(id(node.args[0]), False):
             stored.add(id(node.args[0]))  # an axis that is scanned in parts is read twice
-        if node.op in ("update", "scatter", "call", "reshape"):
+        if node.op in ("update", "scatter", "reshape"):
             stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar" and not _writes_through(node, arg))
     targets: dict[int, set[int]] = {}
     for node in reversed(order):
@@ -349,8 +349,6 @@ def _run(group: _Group, to: Executor) -> None:
     match first.op:
         case "reshape":
             _run_reshape(first, to)
-        case "call":
-            _settle(first, LIBRARY[str(first.attrs[0])](first))
         case "scan":
             _run_scan(first, to)
         case _ if group.reductions:
@@ -529,6 +527,3 @@ def _last_reads(groups: Iterable[_Group]) -> dict[int, tuple[Node, int]]:
             else:
                 stack += node.args
     return found
-
-
-LIBRARY: dict[str, Callable[[Node], Place]] = {}

@@ -17,7 +17,7 @@ from anygpu.ir.graph import Memory, Node, Place, Shape
 from anygpu.passes.fusion import Bindings, Form
 from anygpu.passes.tracing import is_small
 
-# What plans are made for: nothing that writes into memory that is there already, or that asks a library.
+# What plans are made for: nothing that writes into memory that is there already.
 PLANNED = frozenset(("map", "cast", "scalar", "view", "iota", "reduce", "scan", "gather", "reshape"))
 MOST_PLANS = 1024
 Triple = tuple[int, int, int]

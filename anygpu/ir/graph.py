@@ -23,7 +23,6 @@ scatter  (offset, strides, shape, axes, function, as update, of those elements t
          distinct)                                ``shape`` that offset and strides show. Operands: the array, values, indices. In C order,
                                                   combined with what is there by the function, if it is not ""; ``distinct`` if no element
                                                   is chosen twice
-call     (function, parameters)                   a routine of a library, on whole arrays
 ======== ======================================== ==================================================================================
 """
 
