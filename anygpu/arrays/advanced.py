@@ -339,6 +339,8 @@ def at(function: np.ufunc, x: object, key: object, *values: object) -> bool:
     name = elementwise.fused_name(function)
     if not isinstance(x, ndarray) or name is None or len(values) != 1 or function.nin != 2:
         return False
+    if name == "power" and x.dtype.kind in "iu":
+        return False  # NumPy refuses negative exponents
     value = elementwise.operand(values[0])
     kind = x._storage.node.dtype
     probe = elementwise.map_nodes(name, (Node("scalar", (), (0,), (), kind), value)) if not kind.is_complex else None

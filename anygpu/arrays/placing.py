@@ -5,6 +5,8 @@ On the CPU they go to NumPy itself, as `composed`'s do. ``NotImplemented``: NumP
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from anygpu.arrays import advanced, creation, elementwise, host, manipulation, masks, scans
@@ -20,11 +22,11 @@ def put(a: ndarray, ind: object, v: object, mode: str = "raise") -> object:
     if index.dtype.kind not in "iu" or mode not in ("raise", "wrap", "clip"):
         return NotImplemented
     index = manipulation.ravel(index)
-    values = manipulation.ravel(creation.asarray(v, device=a.device))
+    values = _values(v, a, "unsafe")
+    if not a.size or values is None:
+        return NotImplemented
     if not index.size or not values.size:
         return None
-    if not a.size:
-        return NotImplemented
     if mode == "raise":
         advanced.check(index._node(), a.size, 0)
     elif mode == "wrap":
@@ -37,8 +39,8 @@ def put(a: ndarray, ind: object, v: object, mode: str = "raise") -> object:
 
 def place(arr: ndarray, mask: object, vals: object) -> object:
     """Set the elements where a mask holds to values one after the other, which are repeated if there are fewer."""
-    holds, values = _mask(mask, arr), manipulation.ravel(creation.asarray(vals, device=arr.device))
-    if holds is None:
+    holds, values = _mask(mask, arr), _values(vals, arr, "safe")
+    if holds is None or values is None:
         return NotImplemented
     index = masks.flatnonzero(holds)
     if not index.size:
@@ -51,8 +53,8 @@ def place(arr: ndarray, mask: object, vals: object) -> object:
 
 def putmask(a: ndarray, mask: object, values: object) -> object:
     """Set the elements where a mask holds to those of values at the same place in C order; values are repeated if there are fewer."""
-    holds, given = _mask(mask, a), manipulation.ravel(creation.asarray(values, device=a.device))
-    if holds is None:
+    holds, given = _mask(mask, a), _values(values, a, "safe")
+    if holds is None or given is None:
         return NotImplemented
     if given.size and a.size:
         chosen = _cycled(given, a.size).reshape(a.shape).astype(a.dtype, copy=False)
@@ -131,6 +133,16 @@ def _mask(mask: object, x: ndarray) -> ndarray | None:
     """A mask in a row; None if it has another number of elements than an array."""
     given = manipulation.ravel(creation.asarray(mask, device=x.device))
     return given.astype(bool, copy=False) if given.size == x.size else None
+
+
+def _values(values: object, x: ndarray, casting: Literal["safe", "unsafe"]) -> ndarray | None:
+    """Values for an array's elements, in a row; None if NumPy does not convert an array of their dtype. Raises what NumPy does for numbers
+    that the dtype does not have."""
+    if not isinstance(values, ndarray | np.ndarray):
+        values = np.asarray(values, x.dtype)
+    elif not np.can_cast(values.dtype, x.dtype, casting):
+        return None
+    return manipulation.ravel(creation.asarray(values, device=x.device))
 
 
 def _in_a_row(x: ndarray, index: ndarray, values: ndarray, distinct: bool) -> None:
