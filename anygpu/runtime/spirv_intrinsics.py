@@ -12,8 +12,8 @@ OpenCL extended instruction set.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
+_MAGIC = (0x07230203).to_bytes(4, "little")
 _TYPE_FLOAT, _TYPE_FUNCTION, _EXT_INST_IMPORT, _EXT_INST = 22, 33, 11, 12
 _FUNCTION, _PARAMETER, _FUNCTION_END, _CALL = 54, 55, 56, 57
 _CAPABILITY, _DECORATE, _LINKAGE, _LINKAGE_ATTRIBUTES, _IMPORT = 17, 71, 5, 41, 1
@@ -27,15 +27,21 @@ Instruction = tuple[int, tuple[int, ...]]  # the number of the operation, and it
 
 
 def with_intrinsics(image: bytes) -> bytes:
-    """The module with calls of LLVM's intrinsics in place of the OpenCL functions that have one; as it is, where there are none."""
-    head, instructions = _read(image)
+    """The module with calls of LLVM's intrinsics in place of the OpenCL functions that have one; as it is, where there are none.
+
+    A user's own module comes here too: one that is not well formed is left as it is, for the driver to refuse.
+    """
+    read = _read(image)
+    if read is None:
+        return image
+    head, instructions = read
     bound = head[3]
-    floats = {a[0]: _WIDTHS[a[1]] for op, a in instructions if op == _TYPE_FLOAT and a[1] in _WIDTHS}
-    library = {a[0] for op, a in instructions if op == _EXT_INST_IMPORT and _text(a[1:]) == "OpenCL.std"}
+    floats = {a[0]: _WIDTHS[a[1]] for op, a in instructions if op == _TYPE_FLOAT and len(a) > 1 and a[1] in _WIDTHS}
+    library = {a[0] for op, a in instructions if op == _EXT_INST_IMPORT and a and _text(a[1:]) == "OpenCL.std"}
     imported: dict[tuple[int, int], tuple[int, int]] = {}  # by function and type: the ids of the declaration and its type
     changed: list[Instruction] = []
     for op, a in instructions:
-        if op == _EXT_INST and a[2] in library and a[3] in _NAMES and a[0] in floats:
+        if op == _EXT_INST and len(a) > 3 and a[2] in library and a[3] in _NAMES and a[0] in floats:
             if (a[3], a[0]) not in imported:
                 imported[a[3], a[0]] = bound, bound + 1
                 bound += 2
@@ -54,28 +60,33 @@ def with_intrinsics(image: bytes) -> bytes:
         declarations += [(_FUNCTION, (kind, declaration, 0, signature)), *parameters, (_FUNCTION_END, ())]
         bound += arity
     linkage: list[Instruction] = [] if (_CAPABILITY, (_LINKAGE,)) in changed else [(_CAPABILITY, (_LINKAGE,))]
-    first = next(n for n, (op, _) in enumerate(changed) if op in _ANNOTATIONS or op in _TYPES)
-    functions = next(n for n, (op, _) in enumerate(changed) if op == _FUNCTION)
+    operations = [op for op, _ in changed]
+    if _FUNCTION not in operations:
+        return image
+    first = next(n for n, op in enumerate(operations) if op in _ANNOTATIONS or op in _TYPES)  # the type of the function, if nothing else
+    functions = operations.index(_FUNCTION)
     whole = [*linkage, *changed[:first], *names, *changed[first:functions], *types, *declarations, *changed[functions:]]
     words = [*head[:3], bound, *head[4:], *(word for op, a in whole for word in (len(a) + 1 << 16 | op, *a))]
     return struct.pack(f"<{len(words)}I", *words)
 
 
-def _read(image: bytes) -> tuple[tuple[int, ...], list[Instruction]]:
+def _read(image: bytes) -> tuple[tuple[int, ...], list[Instruction]] | None:
+    """The five words of the header, and the instructions; None where the words are not those of a little-endian module."""
+    if len(image) % 4 or len(image) < 20 or image[:4] != _MAGIC:
+        return None
     words = struct.unpack(f"<{len(image) // 4}I", image)
-
-    def instructions() -> Iterator[Instruction]:
-        at = 5
-        while at < len(words):
-            length, op = divmod(words[at], 1 << 16)
-            yield op, words[at + 1 : at + length]
-            at += length
-
-    return words[:5], list(instructions())
+    instructions, at = [], 5
+    while at < len(words):
+        length, op = divmod(words[at], 1 << 16)
+        if not 0 < length <= len(words) - at:
+            return None
+        instructions.append((op, words[at + 1 : at + length]))
+        at += length
+    return words[:5], instructions
 
 
 def _text(words: tuple[int, ...]) -> str:
-    return struct.pack(f"<{len(words)}I", *words).split(b"\0")[0].decode()
+    return struct.pack(f"<{len(words)}I", *words).split(b"\0")[0].decode(errors="replace")
 
 
 def _words(text: str) -> tuple[int, ...]:

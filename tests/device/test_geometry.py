@@ -208,6 +208,28 @@ def test_both_widths_are_declared_apart_and_modules_without_stay_as_they_are():
     assert with_intrinsics(integers) is integers
 
 
+@pytest.mark.parametrize("damage", ["half a word missing", "half of it", "no length", "too long", "other bytes", "header", "nothing"])
+def test_modules_that_are_none_stay_as_they_are(damage):
+    whole = module(np.float32, np.float32, np.float32)
+    first = struct.unpack_from("<I", whole, 20)[0]
+    match damage:
+        case "half a word missing":
+            image = whole[:-2]
+        case "half of it":
+            image = whole[: len(whole) // 2 + 1]
+        case "no length":
+            image = whole[:20] + struct.pack("<I", first & 0xFFFF) + whole[24:]
+        case "too long":
+            image = whole[:-4] + struct.pack("<I", 0xFFFF << 16 | 56)
+        case "other bytes":
+            image = whole[::-1]
+        case "header":
+            image = whole[:20]
+        case _:
+            image = b""
+    assert with_intrinsics(image) is image
+
+
 def test_a_runtime_that_links_no_intrinsics_gets_the_functions(device, monkeypatch):  # noqa: F811
     from anygpu.runtime import opencl
 
