@@ -20,6 +20,7 @@ from anygpu.passes.scans import accumulated, scan_form, scan_parts
 from anygpu.runtime.current import current
 from anygpu.runtime.device import Device
 
+
 def evaluate(roots: Sequence[Node]) -> None:
     """Compute nodes: each has a place afterwards."""
     with exclusively():  # threads record as they like, and compute in turns: a graph may be of several
@@ -323,8 +324,8 @@ def _claimed(value: Node, indices: Sequence[Node], shape: Shape, axes: AxisMap, 
     dtype = int32 if value.size < 1 << 31 else int64
     place = Place(_room(to, math.prod(shape), dtype.name).memory, 0, contiguous(shape, dtype.itemsize))
     none = Node("view", (Node("scalar", (), (-1,), (), dtype),), broadcast((), value.shape), value.shape, dtype)
-    for schedule in ("map", "claim"):
-        to.launch(*scatter_form(none, indices, place, shape, axes, schedule))
+    for how in ("map", "claim"):
+        to.launch(*scatter_form(none, indices, place, shape, axes, how))
     return Node("source", (), (), shape, dtype, place)
 
 

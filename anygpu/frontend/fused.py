@@ -10,10 +10,10 @@ from typing import cast
 from anygpu.dtypes import dtype_named, int64, plain_fields
 from anygpu.frontend.context import Scope, Shared
 from anygpu.frontend.fused_compaction import compaction
-from anygpu.frontend.fused_reductions import block, serial, store_part
+from anygpu.frontend.fused_reductions import block, serial
 from anygpu.frontend.fused_scans import columns, rows
 from anygpu.frontend.fused_scatters import atomic, claim, ordered, winner
-from anygpu.frontend.fused_steps import Emitter, ravel
+from anygpu.frontend.fused_steps import Emitter
 from anygpu.frontend.fused_warps import warp_block
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar
@@ -84,15 +84,10 @@ def lower_form(form: Form, warps: bool = False) -> Kernel:
             _SCATTERS[form.schedule](made)
         elif form.schedule == "columns":
             columns(made, reduced[0])
-        elif form.part:
-            axes = range(range_ndim)
-            at = ravel([Special("index", axis) for axis in axes], [Special("extent", axis) for axis in axes])
-            store_part(made, serial(made, reduced), at)
         elif form.reductions:
-            made.finish(serial(made, reduced))
+            serial(made, reduced)
         else:
-            made.run(range(form.epilogue))
-            made.finish([])
+            made.element()
     else:
         kept = [integer(f"k{axis}") for axis in range(form.kept)]
         if form.schedule == "rows":

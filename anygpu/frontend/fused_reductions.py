@@ -1,16 +1,17 @@
-"""Reductions of fused kernels: by one work-item for each result, or by a block."""
+"""Reductions of fused kernels: by one work-item for each result, or by a block; in one stage or in several."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from anygpu.dtypes import DType, bool_, dtype_named, float32, int32, int64, plain_fields, uint8
 from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
 from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Ref, Special, Store, Var
-from anygpu.passes.fusion import REDUCE_BLOCK, Reduction
+from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, is_uniform
 
 
 def _accumulator(name: str) -> DType:
@@ -40,7 +41,7 @@ def start_of(function: str, dtype: DType) -> bool | int | float:
 def starts(made: Emitter) -> list[list[Var]]:
     """Variables for the accumulators of every reduction, each at its start."""
     found = []
-    for reduction in made.form.reductions:
+    for reduction in made.reductions:
         if reduction.value:
             dtype = _candidate(reduction)
             first = start_of("maximum" if reduction.function == "argmax" else "minimum", dtype)
@@ -110,8 +111,8 @@ def given(made: Emitter, reduction: Reduction) -> list[Expr]:
 
 def take(made: Emitter, accumulators: Sequence[Sequence[Var]], place: Expr) -> None:
     """Compute the reduced values at the current index, which is at a place of the part in C order, and take each into its accumulator."""
-    made.run(range(made.form.epilogue))
-    for parts, reduction in zip(accumulators, made.form.reductions, strict=True):
+    made.element()
+    for parts, reduction in zip(accumulators, made.reductions, strict=True):
         if is_counted(reduction):
             advance(made, reduction, parts, given(made, reduction)[0], place)
         else:
@@ -139,7 +140,7 @@ def advance(made: Emitter, reduction: Reduction, parts: Sequence[Var], value: Ex
 def results(made: Emitter, accumulators: Sequence[Sequence[Var]], start: Expr) -> list[list[Value]]:
     """What each reduction comes to: for each dtype of its parts a value. ``start`` is the place of the part's first element."""
     found: list[list[Value]] = []
-    for parts, r in zip(accumulators, made.form.reductions, strict=True):
+    for parts, r in zip(accumulators, made.reductions, strict=True):
         if r.value:
             at: Expr = Ref(parts[1])
             if r.position < 0:  # no element was better than the worst that there can be: then the first is the best
@@ -160,33 +161,114 @@ def store_part(made: Emitter, found: Sequence[Sequence[Value]], at: Expr) -> Non
             made.scope.emit(Store(array.name, (pinned,), leaf, n, False))
 
 
-def serial(made: Emitter, extents: Sequence[Expr]) -> list[list[Value]]:
+Code = Callable[[Expr], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Who computes the results of one row of the reduced axes, and how.
+
+    Attributes:
+        reduce: Computes the reductions of the stage; says whether every work-item of the row is to know what they come to, or only the
+            first.
+        each: Runs code for each of the elements that are a work-item's, and tells it their places in C order of the row.
+        first: Whether this is the work-item that stores what there is one of; None: the row has only one.
+        start: The place of the first element.
+        part: Where the reductions go, if they are those of a part of the row.
+    """
+
+    reduce: Callable[[bool], list[list[Var]]]
+    each: Callable[[Code], None]
+    first: Expr | None
+    start: Expr
+    part: Expr | None = None
+
+
+def in_stages(made: Emitter, schedule: Schedule) -> None:
+    """The stages of the reductions one after the other, and what follows them."""
+    form = made.form
+    spread = form.spread
+    staged = bool(spread or form.cuts)
+    for n, stage in enumerate(form.stages):
+        made.stage = _hoisted(made, stage) if staged else stage
+        last = n + 1 == len(form.stages) and not spread
+        accumulators = schedule.reduce(not last)
+        if not last:
+            made.reduced += [values[-1] for values in results(made, accumulators, schedule.start)]
+    steps = range(form.epilogue, len(form.steps))
+    single = [n for n, (step, _) in enumerate(form.outputs) if step >= form.epilogue and n not in spread]
+    if spread:
+        made.stage = _hoisted(made, Stage(steps, spread))
+        if single:
+            rest, made.stage = made.stage, Stage((), single)
+            _by(made, schedule.first, made.element)
+            made.stage = rest
+        schedule.each(lambda _: made.element())
+        return
+
+    def finish() -> None:
+        found = results(made, accumulators, schedule.start)
+        if schedule.part is not None:
+            store_part(made, found, schedule.part)
+            return
+        made.reduced += [values[-1] for values in found]
+        made.stage = Stage(steps, single)
+        made.element()
+
+    _by(made, schedule.first, finish)
+
+
+def _hoisted(made: Emitter, stage: Stage) -> Stage:
+    """A stage without the steps that have one value for the row, which are computed here."""
+    form = made.form
+    uniform = {n for n in stage.steps if is_uniform(form, n, form.kept)}
+    made.run(sorted(uniform))
+    return replace(stage, steps=[n for n in stage.steps if n not in uniform])
+
+
+def _by(made: Emitter, first: Expr | None, code: Callable[[], None]) -> None:
+    """Code that one work-item of a row runs."""
+    if first is None:
+        code()
+        return
+    with made.scope.nested() as body:
+        code()
+    made.scope.emit(If(first, tuple(body)))
+
+
+def serial(made: Emitter, extents: Sequence[Expr]) -> None:
     """Every work-item reduces for itself, in order."""
-    accumulators = starts(made)
     start: Expr = build.integer(0)
     stop = extents[0] if extents else start
+    part = None
     if made.form.part:
         start, stop = part_of(made, Special("index", 0), stop)
+        axes = range(made.form.kept + 1)
+        part = ravel([Special("index", axis) for axis in axes], [Special("extent", axis) for axis in axes])
 
-    def loop(axis: int) -> None:
+    first = start
+    for extent in extents[1:]:
+        first = build.op("mul", first, extent)
+
+    def loop(code: Code, axis: int = 0) -> None:
         if axis == len(extents):
             axes = made.index[len(made.index) - len(extents) :]
-            if axes:
-                axes[0] = build.op("sub", axes[0], start)
-            take(made, accumulators, ravel(axes, extents) if axes else start)
+            code(ravel(axes, extents) if axes else start)
             return
         var = made.scope.temporary(int64, "k")
         made.index.append(Ref(var))
         with made.scope.nested() as body:
-            loop(axis + 1)
+            loop(code, axis + 1)
         made.index.pop()
-        first, last = (start, stop) if axis == 0 else (build.integer(0), extents[axis])
-        made.scope.emit(For(var, first, last, build.integer(1), tuple(body)))
+        begin, end = (start, stop) if axis == 0 else (build.integer(0), extents[axis])
+        made.scope.emit(For(var, begin, end, build.integer(1), tuple(body)))
 
-    loop(0)
-    for extent in extents[1:]:
-        start = build.op("mul", start, extent)
-    return results(made, accumulators, start)
+    def reduce(everyone: bool) -> list[list[Var]]:
+        accumulators = starts(made)
+        loop(lambda place: take(made, accumulators, build.op("sub", place, first)))
+        return accumulators
+
+    in_stages(made, Schedule(reduce, loop, None, first, part))
 
 
 def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
@@ -196,25 +278,68 @@ def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:
     return start, made.scope.pin(build.op("minimum", build.op("add", start, size), length))
 
 
-def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
-    """A block reduces for each result: work-item t takes elements t, t + REDUCE_BLOCK, ..., then halves add to halves in shared memory."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The elements of the reduced axes that a block reduces, by their places in C order, and where it stores them if they are a part."""
+
+    extents: Sequence[Expr]
+    start: Expr
+    stop: Expr
+    part: Expr | None
+
+
+def row_of(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> Row:
+    """The row, or the part of a row, that is this block's, whose index along the kept axes is set."""
     scope = made.scope
     at = scope.pin(Special("block", 1 if made.form.part else 0))
     made.index = unravel(scope, at, kept)
     length = reduced[0]
     for extent in reduced[1:]:
         length = build.op("mul", length, extent)
-    accumulators = starts(made)
-    start: Expr = build.integer(0)
     stop = scope.pin(length)
-    if made.form.part:
-        start, stop = part_of(made, Special("block", 0), stop)
-    var = scope.temporary(int64, "k")
-    with scope.nested() as body:
-        made.index += unravel(scope, Ref(var), reduced)
-        take(made, accumulators, build.op("sub", Ref(var), start))
-    del made.index[len(kept) :]
-    scope.emit(For(var, scope.pin(build.op("add", start, Special("thread", 0))), stop, build.integer(REDUCE_BLOCK), tuple(body)))
+    if not made.form.part:
+        return Row(reduced, build.integer(0), stop, None)
+    place = build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0))
+    return Row(reduced, *part_of(made, Special("block", 0), stop), place)
+
+
+def at_place(made: Emitter, row: Row, place: Expr, code: Code) -> None:
+    """Run code at a place of a row."""
+    before = len(made.index)
+    made.index += unravel(made.scope, place, row.extents)
+    code(place)
+    del made.index[before:]
+
+
+def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
+    """A block reduces for each result: work-item t takes elements t, t + REDUCE_BLOCK, ..., then halves add to halves in shared memory."""
+    scope = made.scope
+    row = row_of(made, reduced, kept)
+    thread = Special("thread", 0)
+
+    def each(code: Code) -> None:
+        var = scope.temporary(int64, "k")
+        with scope.nested() as body:
+            at_place(made, row, Ref(var), code)
+        scope.emit(For(var, scope.pin(build.op("add", row.start, thread)), row.stop, build.integer(REDUCE_BLOCK), tuple(body)))
+
+    def reduce(everyone: bool) -> list[list[Var]]:
+        accumulators = starts(made)
+        each(lambda place: take(made, accumulators, build.op("sub", place, row.start)))
+        tables = _in_shared_memory(made, accumulators)
+        if everyone:
+            scope.emit(Barrier("block"))
+            for parts, columns in zip(accumulators, tables, strict=True):
+                for part, name in zip(parts, columns, strict=True):
+                    scope.emit(Load(part, name, (build.integer(0),), 0, False))
+        return accumulators
+
+    in_stages(made, Schedule(reduce, each, build.op("eq", thread, build.integer(0)), row.start, row.part))
+
+
+def _in_shared_memory(made: Emitter, accumulators: Sequence[Sequence[Var]]) -> list[list[str]]:
+    """Halves of a block's accumulators added to halves, until the first work-item has all: in the first elements of these arrays, too."""
+    scope = made.scope
     tables = []
     for parts in accumulators:
         columns = []
@@ -228,7 +353,7 @@ def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
     while half:
         scope.emit(Barrier("block"))
         with scope.nested() as body:
-            for parts, columns, reduction in zip(accumulators, tables, made.form.reductions, strict=True):
+            for parts, columns, reduction in zip(accumulators, tables, made.reductions, strict=True):
                 other = []
                 for part, name in zip(parts, columns, strict=True):
                     loaded = scope.temporary(part.dtype)
@@ -239,10 +364,4 @@ def block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
                     scope.emit(Store(name, (Special("thread", 0),), Ref(part), 0, False))
         scope.emit(If(build.op("lt", Special("thread", 0), build.integer(half)), tuple(body)))
         half //= 2
-    with scope.nested() as body:
-        found = results(made, accumulators, start)
-        if made.form.part:
-            store_part(made, found, build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0)))
-        else:
-            made.finish(found)
-    scope.emit(If(build.op("eq", Special("thread", 0), build.integer(0)), tuple(body)))
+    return tables

@@ -20,7 +20,7 @@ from anygpu.frontend.functions import FUNCTIONS
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
 from anygpu.ir.kernel import Array, Expr, Load, Ref, Store
-from anygpu.passes.fusion import Access, Form
+from anygpu.passes.fusion import Access, Form, Reduction, Stage
 
 _NODE = ast.Pass(lineno=1, col_offset=0)
 _BOOL_LOOPS = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and", "absolute": "positive",
@@ -29,7 +29,7 @@ _BOOL_LOOPS = {"add": "logical_or", "multiply": "logical_and", "maximum": "logic
 
 @dataclass
 class Emitter:
-    """A kernel in the making: its scope, parameters, and where the work-item stands in the form's domain."""
+    """A kernel in the making: its scope, parameters, where the work-item stands in the form's domain, and the stage of its reductions."""
 
     form: Form
     scope: Scope
@@ -40,9 +40,13 @@ class Emitter:
     integers: list[Expr] = field(default_factory=list)
     strides: dict[tuple[str, int], Expr] = field(default_factory=dict)
     values: dict[int, Value] = field(default_factory=dict)
-    reduced: Sequence[Value] = ()
+    reduced: list[Value] = field(default_factory=list)
+    stage: Stage = field(init=False)
 
-    def run(self, steps: range) -> None:
+    def __post_init__(self) -> None:
+        self.stage = self.form.stages[0]
+
+    def run(self, steps: Sequence[int]) -> None:
         """Compute the values of some steps."""
         for n in steps:
             self.values[n] = self.scope.pin_value(self._step(self.form.steps[n]))
@@ -66,6 +70,8 @@ class Emitter:
                 return self.convert(self.values[operand], dtype_named(dtype))
             case ("reduced", int(n)):
                 return self.reduced[n]
+            case ("stored", int(n)):
+                return self.load(self.outputs[n], self.form.outputs[n][1])
         raise AssertionError(f"a form has no step {step!r}")
 
     def integer(self, step: int) -> Expr:
@@ -112,12 +118,17 @@ class Emitter:
         for n, part in enumerate(leaves(value)):
             self.scope.emit(Store(array.name, (at,), part, n, False))
 
-    def finish(self, reduced: Sequence[Sequence[Value]]) -> None:
-        """Compute what follows the reductions, whose last parts are their results, and store all results."""
-        self.reduced = [values[-1] for values in reduced]
-        self.run(range(self.form.epilogue, len(self.form.steps)))
-        for array, (step, access) in zip(self.outputs, self.form.outputs, strict=True):
-            self.store(array, access, self.values[step])
+    @property
+    def reductions(self) -> tuple[Reduction, ...]:
+        """Those of the stage."""
+        return self.stage.reductions
+
+    def element(self) -> None:
+        """Compute the steps of the stage at the current index, and store its outputs."""
+        self.run(self.stage.steps)
+        for n in self.stage.outputs:
+            step, access = self.form.outputs[n]
+            self.store(self.outputs[n], access, self.values[step])
 
 
 def apply(scope: Scope, function: str, operands: Sequence[Value]) -> Value:

@@ -11,12 +11,25 @@ import math
 from collections.abc import Callable, Sequence
 
 from anygpu.dtypes import bool_, int64, plain_fields, uint32
-from anygpu.frontend.fused_reductions import advance, combine, given, is_counted, part_of, results, starts, store_part, take
+from anygpu.frontend.fused_reductions import (
+    Code,
+    Row,
+    Schedule,
+    advance,
+    at_place,
+    combine,
+    given,
+    in_stages,
+    is_counted,
+    row_of,
+    starts,
+    take,
+)
 from anygpu.frontend.fused_scans import ALL, WARP, shuffle
-from anygpu.frontend.fused_steps import Emitter, unravel
+from anygpu.frontend.fused_steps import Emitter
 from anygpu.ir import build
 from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Store, Var, WarpOp
-from anygpu.passes.fusion import CHEAP, REDUCE_BLOCK, Form, Reduction
+from anygpu.passes.fusion import CHEAP, REDUCE_BLOCK, Reduction
 
 ITEMS = REDUCE_BLOCK // WARP  # work-items of a block that a lane stands for
 CANDIDATES = 32  # bytes of the values that a lane compares before it asks whether one is better
@@ -27,74 +40,71 @@ Accumulators = list[list[Var]]  # of a work-item: the variables of each reductio
 
 def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
     """A warp reduces for each result, as `fused_reductions.block` does."""
-    form, scope = made.form, made.scope
-    at = scope.pin(Special("block", 1 if form.part else 0))
-    made.index = unravel(scope, at, kept)
-    length = reduced[0]
-    for extent in reduced[1:]:
-        length = build.op("mul", length, extent)
-    start: Expr = build.integer(0)
-    stop = scope.pin(length)
-    if form.part:
-        start, stop = part_of(made, Special("block", 0), stop)
+    scope = made.scope
+    row = row_of(made, reduced, kept)
 
     def step(accumulators: Accumulators, place: Expr) -> None:
         """Take the element at a place into a work-item's accumulators."""
-        before = len(made.index)
-        made.index += unravel(scope, scope.pin(place), reduced)
-        take(made, accumulators, build.op("sub", place, start))
-        del made.index[before:]
+        at_place(made, row, scope.pin(place), lambda _: take(made, accumulators, build.op("sub", place, row.start)))
 
-    items = _one_by_one(made, step, start, stop) if _is_long(form) else _together(made, step, reduced, start, stop)
-    for n, reduction in enumerate(form.reductions):
-        half = ITEMS // 2
-        while half and items[0][n] is not items[half][n]:
-            for item in range(half):
-                combine(made, reduction, items[item][n], [Ref(v) for v in items[item + half][n]])
-            half //= 2
-        if reduction.value:
-            _first_best(made, reduction, items[0][n])
-            continue
-        half = WARP // 2
-        while half:
-            combine(made, reduction, items[0][n], [shuffle(made, "shfl_down", Ref(v), half) for v in items[0][n]])
-            half //= 2
-    with scope.nested() as body:
-        found = results(made, items[0], start)
-        if form.part:
-            store_part(made, found, build.op("add", build.op("mul", at, Special("grid_dim", 0)), Special("block", 0)))
-        else:
-            made.finish(found)
-    scope.emit(If(build.op("eq", Special("lane"), build.integer(0)), tuple(body)))
+    def reduce(everyone: bool) -> list[list[Var]]:
+        items = _one_by_one(made, step, row) if _is_long(made) else _together(made, step, row)
+        for n, reduction in enumerate(made.reductions):
+            half = ITEMS // 2
+            while half and items[0][n] is not items[half][n]:
+                for item in range(half):
+                    combine(made, reduction, items[item][n], [Ref(v) for v in items[item + half][n]])
+                half //= 2
+            if reduction.value:
+                _first_best(made, reduction, items[0][n])
+                continue
+            half = WARP // 2
+            while half:
+                combine(made, reduction, items[0][n], [shuffle(made, "shfl_down", Ref(v), half) for v in items[0][n]])
+                half //= 2
+            if everyone:
+                for v in items[0][n]:
+                    scope.emit(Assign(v, shuffle(made, "shfl", Ref(v), 0)))
+        return items[0]
+
+    def each(code: Code) -> None:
+        var = scope.temporary(int64, "k")
+        rest = scope.pin(build.op("sub", row.stop, build.op("mod", build.op("sub", row.stop, row.start), build.integer(WARP))))
+        with scope.nested() as body:
+            at_place(made, row, scope.pin(build.op("add", Ref(var), Special("lane"))), code)
+        scope.emit(For(var, row.start, rest, build.integer(WARP), tuple(body)))
+        place = scope.pin(build.op("add", rest, Special("lane")))
+        with scope.nested() as body:
+            at_place(made, row, place, code)
+        scope.emit(If(build.op("lt", place, row.stop), tuple(body)))
+
+    in_stages(made, Schedule(reduce, each, build.op("eq", Special("lane"), build.integer(0)), row.start, row.part))
 
 
-def _is_long(form: Form) -> bool:
+def _is_long(made: Emitter) -> bool:
     """Whether an element takes so many steps that the code for it is not repeated."""
-    steps = [step for step in form.steps[: form.epilogue] if step[0] == "map"]
+    steps = [step for n in made.stage.steps if (step := made.form.steps[n])[0] == "map"]
     return len(steps) > MOST_STEPS or any(step[1] not in CHEAP for step in steps)
 
 
 Step = Callable[[Accumulators, Expr], None]
 
 
-def _together(made: Emitter, step: Step, reduced: Sequence[Expr], start: Expr, stop: Expr) -> list[Accumulators]:
+def _together(made: Emitter, step: Step, row: Row) -> list[Accumulators]:
     """A lane takes an element for each of its work-items at a time. "argmin" and "argmax", which no order matters to, have one accumulator
     for all of them."""
-    form, scope = made.form, made.scope
+    scope, start, stop = made.scope, row.start, row.stop
     items = [starts(made)]
-    items += [[items[0][n] if is_counted(form.reductions[n]) else parts for n, parts in enumerate(starts(made))] for _ in range(1, ITEMS)]
-    bounds = {n: _bound(made, items[0][n]) for n, reduction in enumerate(form.reductions) if is_counted(reduction)}
+    items += [[items[0][n] if is_counted(made.reductions[n]) else parts for n, parts in enumerate(starts(made))] for _ in range(1, ITEMS)]
+    bounds = {n: _bound(made, items[0][n]) for n, reduction in enumerate(made.reductions) if is_counted(reduction)}
     var = scope.temporary(int64, "k")
     whole = scope.pin(build.op("sub", stop, build.integer(REDUCE_BLOCK - 1)))
     with scope.nested() as body:
-        before = len(made.index)
         values: dict[int, list[tuple[Expr, Expr]]] = {n: [] for n in bounds}
         for item, accumulators in enumerate(items):
             place = scope.pin(build.op("add", Ref(var), _offset(item)))
-            made.index += unravel(scope, place, reduced)
-            made.run(range(form.epilogue))
-            del made.index[before:]
-            for n, (reduction, parts) in enumerate(zip(form.reductions, accumulators, strict=True)):
+            at_place(made, row, place, lambda _: made.element())
+            for n, (reduction, parts) in enumerate(zip(made.reductions, accumulators, strict=True)):
                 found = given(made, reduction)
                 if n not in bounds:
                     combine(made, reduction, parts, found)
@@ -177,7 +187,7 @@ def _first_best(made: Emitter, reduction: Reduction, parts: Sequence[Var]) -> No
     scope.emit(Assign(parts[0], best))
 
 
-def _one_by_one(made: Emitter, step: Step, start: Expr, stop: Expr) -> list[Accumulators]:
+def _one_by_one(made: Emitter, step: Step, row: Row) -> list[Accumulators]:
     """A lane takes all elements of one of its work-items after the other, in a loop: for bodies that computing takes longer than memory."""
     scope = made.scope
     item, var = scope.temporary(int64, "t"), scope.temporary(int64, "k")
@@ -187,7 +197,7 @@ def _one_by_one(made: Emitter, step: Step, start: Expr, stop: Expr) -> list[Accu
         offset = scope.pin(build.op("add", Special("lane"), build.op("mul", Ref(item), build.integer(WARP))))
         with scope.nested() as body:
             step(accumulators, Ref(var))
-        scope.emit(For(var, scope.pin(build.op("add", start, offset)), stop, build.integer(REDUCE_BLOCK), tuple(body)))
+        scope.emit(For(var, scope.pin(build.op("add", row.start, offset)), row.stop, build.integer(REDUCE_BLOCK), tuple(body)))
         for parts in accumulators:
             tables.append([])
             for part in parts:

@@ -7,6 +7,7 @@ each axis of the kernel's domain. Axes that every access walks as one are merged
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -63,13 +64,23 @@ class Reducing:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """Steps of a form that are computed for each element, the outputs that are stored then, and the reductions of the values."""
+
+    steps: Sequence[int]
+    outputs: Sequence[int]
+    reductions: tuple[Reduction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """The structure of a fused kernel. ``steps`` compute values from earlier ones:
 
     ("load", n), ("scalar", n), ("index", axis, n: its start and step are the integers n and n + 1), ("map", function, operands, dtypes,
     dtype), ("cast", operand, dtype), ("reduced", n), ("affine", operand, n: start and step are the integers n and n + 1), ("wrap", operand,
-    n: an index, made to lie within an extent, the integer n). ``kept`` axes come first, then those that are reduced, if any;
-    ``outputs`` say which steps are stored and how; steps from ``epilogue`` on follow the reduction.
+    n: an index, made to lie within an extent, the integer n), ("stored", n: what the output n is by now). ``kept`` axes come first, then
+    those that are reduced, if any; ``outputs`` say which steps are stored and how; steps from ``epilogue`` on follow the reduction.
+    ``cuts`` say where further stages begin, among the steps and the reductions: each goes through the reduced axes once more.
 
     Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block"); "ordered" is one work-item that stores
     every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any;
@@ -92,6 +103,24 @@ class Form:
     part: int = 0  # how much of the reduced axes a kernel takes that reduces them in parts; 0: all
     small: bool = True
     combine: str = ""
+    cuts: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages of its reductions; of a map the one that it has."""
+        found = []
+        for (first, a), (end, b) in itertools.pairwise(((0, 0), *self.cuts, (self.epilogue, len(self.reductions)))):
+            outputs = [n for n, (step, _) in enumerate(self.outputs) if first <= step < end]
+            found.append(Stage(range(first, end), outputs, self.reductions[a:b]))
+        return found
+
+    @property
+    def spread(self) -> list[int]:
+        """The outputs after the reductions that have an element for each element of the reduced axes."""
+        return [
+            n for n, (step, access) in enumerate(self.outputs)
+            if step >= self.epilogue and any(walk != "0" for walk in access.walk[self.kept :])
+        ]  # fmt: skip
 
     @property
     def ranged(self) -> bool:
@@ -147,8 +176,8 @@ def reduce_form(
     tracer, kept, found, where = traced_reductions(reducing, axes)
     epilogue = len(tracer.steps)
     tracer.forget()
-    tracer.reduced = {id(node): n for node, n in zip(reduced, where, strict=True)}
     shown = identity(roots[0].shape)
+    tracer.made = {id(node): (shown, ("reduced", n)) for node, n in zip(reduced, where, strict=True)}
     results = [tracer.value(root, shown if len(axes) else None) for root in roots]
     return _close(tracer, kept, found, epilogue, results, roots, places)
 
@@ -233,17 +262,20 @@ def scatter_form(
     return replace(form, schedule=schedule, combine=combine), bound
 
 
-def is_uniform(form: Form, step: int) -> bool:
-    """Whether a step has one value for the whole domain."""
+def is_uniform(form: Form, step: int, kept: int = 0) -> bool:
+    """Whether a step has one value for the whole domain; or along the axes that are not ``kept``, for each element of those that are."""
     match form.steps[step]:
-        case ("scalar", _):
+        case ("scalar", _) | ("reduced", _):
             return True
         case ("load", int(n)):
-            return not form.loads[n].computed and all(walk == "0" for walk in form.loads[n].walk)
-        case ("cast", int(operand), _):
-            return is_uniform(form, operand)
+            access = form.loads[n]
+            return all(walk == "0" for walk in access.walk[kept:]) and all(is_uniform(form, n, kept) for n in access.computed)
+        case ("index", int(axis), _):
+            return axis < kept
+        case ("cast" | "affine" | "wrap", int(operand), _):
+            return is_uniform(form, operand, kept)
         case ("map", _, tuple(operands), _, _):
-            return all(is_uniform(form, n) for n in operands)
+            return all(is_uniform(form, n, kept) for n in operands)
     return False
 
 

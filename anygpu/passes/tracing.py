@@ -22,6 +22,10 @@ def is_small(value: object) -> bool:
     return getattr(value, "is_small", True)
 
 
+class Misaligned(Exception):
+    """A value of this kernel is looked at where another work-item computes it."""
+
+
 class Tracer:
     """Follows nodes down to memory and numbers, over one domain."""
 
@@ -32,9 +36,11 @@ class Tracer:
         self.scalars: list[tuple[object, str]] = []
         self.integers: list[int] = []
         self.indexed: set[int] = set()  # the axes whose index is a value
-        self.reduced: dict[int, int] = {}  # reductions of this kernel, by node
+        self.made: dict[int, tuple[AxisMap, Step]] = {}  # what this kernel has computed, by node: seen so it is what the step says
+        self.assumed: dict[int, Place] = {}  # where nodes will lie that are computed before
         self.row = True  # whether every access walks the whole domain as one row, or stays where it is
         self._known: dict[object, int] = {}
+        self._numbers: dict[object, int] = {}  # of places, by what is loaded
         self._identity = identity(domain)
 
     def value(self, node: Node, seen: AxisMap | None = None) -> int:
@@ -66,6 +72,12 @@ class Tracer:
         return all(is_small(v) for v, _ in self.scalars)
 
     def _trace(self, node: Node, seen: AxisMap | None) -> int:
+        made = self.made.get(id(node))
+        if made is not None:
+            return self._made(node, self._identity if seen is None else seen, *made)
+        place = self.assumed.get(id(node))
+        if place is not None:
+            return self._load(place, node, seen)
         match node.op:
             case "map":
                 function, dtypes = node.attrs
@@ -94,9 +106,12 @@ class Tracer:
                 self.indexed.add(axis)
                 self.row = False
                 return self._step(("index", axis, self._integers(start, step)))
-            case "reduce" if id(node) in self.reduced:
-                return self._step(("reduced", self.reduced[id(node)]))
         raise AssertionError(f"{node!r} must be computed before what reads it")
+
+    def _made(self, node: Node, seen: AxisMap, shown: AxisMap, step: Step) -> int:
+        if any(a != b and n != 1 for a, b, n in zip(seen, shown, node.shape, strict=True)):
+            raise Misaligned
+        return self._step(step)
 
     def _operand(self, arg: Node, node: Node, seen: AxisMap | None) -> int:
         if arg.shape == node.shape:
@@ -171,8 +186,11 @@ class Tracer:
             itemsize = node.dtype.itemsize
             if computed or strides != contiguous(self.domain, itemsize):
                 self.row = False
-            self.places.append((address, strides, node.dtype.name, itemsize, computed))
-            known = self._known[key] = self._step(("load", len(self.places) - 1))
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._numbers[key] = len(self.places)
+                self.places.append((address, strides, node.dtype.name, itemsize, computed))
+            known = self._known[key] = self._step(("load", number))
         return known
 
     def _step(self, step: Step) -> int:

@@ -1,0 +1,117 @@
+"""Kernels in stages: reductions over the same axes that build on one another, and what is computed of them element by element.
+
+A softmax's maximum and its sum, a mean and the squares around it: each stage goes once more through the elements of a row, which are in
+the cache by then, where kernels of their own would fetch them from memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from anygpu.ir.graph import AxisMap, Node, Place, Shape
+from anygpu.passes.fusion import ARGUMENT, BLOCK_PART, SERIAL_PART, Bindings, Form, Reduction, formed
+from anygpu.passes.tracing import Misaligned, Step, Tracer, Walked
+
+MOST_LOADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a kernel in stages computes: nodes of the shape ``shape``, which is reduced over ``axes``, and what is reduced of it.
+
+    Attributes:
+        reductions: Those of each stage.
+        held: For each stage the nodes of the whole shape that are stored in it, since a later stage or someone else reads them.
+        results: The other nodes that are stored, computed after the last stage.
+    """
+
+    shape: Shape
+    axes: tuple[int, ...]
+    reductions: tuple[tuple[Node, ...], ...]
+    held: tuple[tuple[Node, ...], ...]
+    results: tuple[Node, ...]
+
+    @property
+    def stored(self) -> list[Node]:
+        """All nodes that need a place, in the order of `staged_form`."""
+        return [*(node for nodes in self.held for node in nodes), *self.results]
+
+    def shows(self, shape: Shape) -> AxisMap | None:
+        """How an array of a shape is seen from the kernel's domain, whose kept axes come first: one of the whole shape, or with an element
+        for each result of a reduction, whether the reduced axes are kept as ones or not."""
+        kept = [axis for axis in range(len(self.shape)) if axis not in self.axes]
+        if shape == self.shape:
+            order = (*kept, *self.axes)
+            return tuple((0, order.index(axis), 1) for axis in range(len(shape)))
+        if shape == tuple([self.shape[axis] for axis in kept]):
+            return tuple((0, n, 1) for n in range(len(kept)))
+        if shape == tuple([1 if axis in self.axes else n for axis, n in enumerate(self.shape)]):
+            return tuple((0, -1, 0) if axis in self.axes else (0, kept.index(axis), 1) for axis in range(len(shape)))
+        return None
+
+
+def staged_form(chain: Chain, places: Sequence[Place], assumed: Mapping[int, Place] | None = None) -> tuple[Form, Bindings] | None:
+    """The kernel of a chain, whose stored nodes go to ``places``. ``assumed`` says of nodes, by id, where they will lie.
+
+    None where one kernel cannot do it: where a value is read by another work-item than computes it, or reductions are in parts.
+    """
+    kept = [n for axis, n in enumerate(chain.shape) if axis not in chain.axes]
+    tracer = Tracer((*kept, *(chain.shape[axis] for axis in chain.axes)))
+    tracer.assumed = dict(assumed or {})
+    try:
+        reductions, cuts, steps = _stages(tracer, chain)
+        epilogue = len(tracer.steps)
+        tracer.forget()
+        steps += [tracer.value(node, chain.shows(node.shape)) for node in chain.results]
+    except Misaligned:
+        return None
+    outputs = [_output(tracer.domain, node, place, chain) for node, place in zip(chain.stored, places, strict=True)]
+    form, bound = formed(tracer, len(kept), tuple(reductions), epilogue, steps, outputs)
+    inner = bound.extents[form.kept :]
+    most = 2 * (BLOCK_PART if form.schedule == "block" else SERIAL_PART)
+    length = math.prod(inner) if form.schedule == "block" or not inner else inner[0]
+    if length > most or len(form.loads) > MOST_LOADS:
+        return None
+    return replace(form, cuts=tuple(cuts)), bound
+
+
+def _stages(tracer: Tracer, chain: Chain) -> tuple[list[Reduction], list[tuple[int, int]], list[int]]:
+    """The reductions, where each stage but the first begins (among the steps and the reductions), and the steps of what is held."""
+    reductions: list[Reduction] = []
+    cuts: list[tuple[int, int]] = []
+    held: list[int] = []
+    whole = chain.shows(chain.shape)
+    for nodes, kept in zip(chain.reductions, chain.held, strict=True):
+        if reductions:
+            cuts.append((len(tracer.steps), len(reductions)))
+            tracer.forget()
+        made: dict[int, tuple[AxisMap, Step]] = {}
+        here: dict[Reduction, int] = {}
+        for node in nodes:
+            function, operand = str(node.attrs[0]), node.args[0]
+            value = operand.dtype.name if function in ARGUMENT else ""
+            reduction = Reduction(function, tracer.value(operand, whole), node.dtype.name, value)
+            number = here.setdefault(reduction, len(reductions))
+            if number == len(reductions):
+                reductions.append(reduction)
+            shown = chain.shows(node.shape)
+            assert shown is not None
+            made[id(node)] = shown, ("reduced", number)
+        for node in kept:
+            held.append(tracer.value(node, whole))
+            assert whole is not None
+            made[id(node)] = whole, ("stored", len(held) - 1)
+        tracer.made.update(made)
+    return reductions, cuts, held
+
+
+def _output(domain: Shape, node: Node, place: Place, chain: Chain) -> Walked:
+    """How a node's memory is walked along the domain."""
+    along = [0] * len(domain)
+    for (_, axis, step), stride in zip(chain.shows(node.shape) or (), place.strides, strict=True):
+        if axis >= 0:
+            along[axis] += step * stride
+    return place.address, tuple(along), node.dtype.name, node.dtype.itemsize, ()
+
