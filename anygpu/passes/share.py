@@ -39,7 +39,7 @@ _NEVER_SET = -1
 
 class _Sharing:
     def __init__(self, kernel: Kernel):
-        self.tables = {a.name: (a.data, a.dtype.name) for a in kernel.declared if a.data is not None}
+        self.tables = {a.name: (a.data, a.fields, a.shape) for a in kernel.declared if a.data is not None}
         self.numbers: dict[object, int] = {}
         self.current: dict[str, int] = {}  # what each variable holds
         self.holders: dict[int, Var] = {}  # who held a value last; whether it still does, `current` tells

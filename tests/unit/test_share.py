@@ -117,3 +117,17 @@ def test_generated_kernels_compute_the_same(seed):
     assume(not case.ranged)
     args = arguments_of(case, 0)
     same(expanded(load(case.text), *args), *args, blocks=case.grid, threads=case.block)
+
+
+def test_tables_of_one_content_and_two_shapes_are_two():
+    wide, tall = ((1, 2, 3), (4, 5, 6)), ((1, 2), (3, 4), (5, 6))
+
+    def both(x, out):
+        i = ag.grid(1)
+        if i < out.shape[0]:
+            out[i, 0] = wide[x[i, 0]][x[i, 1]]
+            out[i, 1] = tall[x[i, 0]][x[i, 1]]
+
+    x, out = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.zeros((4, 2), np.int64)
+    ag.kernel(both)[1, 4](x, out)
+    assert out.tolist() == [[1, 1], [2, 2], [4, 3], [5, 4]]
