@@ -48,6 +48,7 @@ from anygpu.passes.assume import assume
 from anygpu.passes.cost import costs, gains_by_width
 from anygpu.passes.hoist_checks import hoist_checks
 from anygpu.passes.intervals import Intervals, analyse, interval
+from anygpu.passes.keep_order import keep_order
 from anygpu.passes.narrow import narrow
 from anygpu.passes.strided import share_counters
 from anygpu.passes.uniformity import VARYING, Shape, uniformity
@@ -419,6 +420,8 @@ def prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Ker
     """The kernel as it is emitted: without what launches make certain, barriers where all work-items pass, checks hoisted or proven,
     integers narrowed. And what is known of its integers, where that is of use."""
     kernel = assume(kernel, options.certain)
+    if options.on_cpu:
+        kernel = keep_order(kernel)
     for stmt in walk(kernel.body):
         if isinstance(stmt, Barrier) and stmt.scope == "grid" and "grid_barrier" in target.unsupported:
             raise _refuse(kernel, stmt.loc, f"{target.name} has no barrier of the whole grid", target.unsupported["grid_barrier"])

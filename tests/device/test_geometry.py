@@ -174,6 +174,29 @@ def module(*dtypes) -> bytes:
     return compile_device(emit_device(kernel, recipe("spirv").target, DeviceOptions()), "spirv")
 
 
+def summed(x, out):
+    i = ag.grid(1)
+    if i < x.shape[0]:
+        total, product, k = np.float32(0), np.float32(1), 0
+        for j in range(x.shape[1]):
+            total += x[i, j]
+        while k < x.shape[1]:
+            product *= x[i, k] + np.float32(0.5)
+            k += 1
+        out[i] = total - product
+
+
+@pytest.mark.parametrize("threads", [1, 8, 24, 31, 33, 64])
+@pytest.mark.parametrize("rows", [1, 7, 24, 600])
+def test_sums_keep_their_order_where_a_block_is_no_whole_vector(device, threads, rows):  # noqa: F811
+    x = np.random.default_rng(rows).random((rows, 37), np.float32)
+    there, here = np.zeros(rows, np.float32), on(device, np.zeros(rows, np.float32))
+    kernel = ag.kernel(summed)
+    kernel[-(-rows // threads), threads](x, there)
+    kernel[-(-rows // threads), threads](on(device, x), here)
+    assert here.to_numpy().tobytes() == there.tobytes()
+
+
 def operations(image: bytes) -> list[tuple[int, ...]]:
     words = struct.unpack(f"<{len(image) // 4}I", image)
     found, at = [], 5
