@@ -9,14 +9,16 @@ from dataclasses import replace
 from functools import partial
 
 from anygpu.dtypes import dtype_named, int32, int64
+from anygpu.engine.chains import Group
 from anygpu.engine.exclusive import exclusively
 from anygpu.engine.fused import FusedKernel, forget_kernels, fused_kernel, kernel_count
 from anygpu.engine.places import copy_of, moved, overlap
 from anygpu.engine.plans import MOST_PLANS, Executor, Immediate, Plan, Recording, Structure, stand_ins, structure_of
-from anygpu.engine.schedule import IN_PLACE, Group, schedule, target_of
+from anygpu.engine.schedule import IN_PLACE, schedule, target_of
 from anygpu.ir.graph import AxisMap, Memory, Node, Place, Shape, broadcast, contiguous, postorder
 from anygpu.passes.fusion import Reducing, in_any_order, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
 from anygpu.passes.scans import accumulated, scan_form, scan_parts
+from anygpu.passes.stages import Chain, staged_form
 from anygpu.runtime.current import current
 from anygpu.runtime.device import Device
 
@@ -133,10 +135,13 @@ def explain(roots: Sequence[Node]) -> str:
     for n, group in enumerate(groups, 1):
         inside, read = _fused_into(group, stored)
         operations = [str(node.attrs[0]) if node.op in ("map", "reduce", "scan") else node.op for node in inside]
-        results = ", ".join(f"{root.dtype}{list(root.shape)}" for root in group.roots)
+        seen = [root for root in group.roots if group.chain is None or id(root) in group.chain.visible]
+        results = ", ".join(f"{root.dtype}{list(root.shape)}" for root in seen)
         kind = f"reduction over {group.reductions[0].attrs[1]}" if group.reductions else group.roots[0].op
+        if group.chain is not None and len(group.chain.reductions) > 1:
+            kind = f"{len(group.chain.reductions)} reductions over {group.chain.axes}, one after the other"
         taken = sum(node.size * node.dtype.itemsize for node in read)
-        given = sum(root.size * root.dtype.itemsize for root in group.roots)
+        given = sum(root.size * root.dtype.itemsize for root in seen)
         work = sum(node.args[0].size if node.op == "reduce" else node.size for node in inside if node.op in ("map", "reduce", "scan"))
         lines.append(f"kernel {n}: {kind} -> {results}")
         lines.append(f"  fused: {' '.join(operations)}")
@@ -182,6 +187,8 @@ def _run(group: Group, to: Executor) -> None:
             _run_reshape(first, to)
         case "scan":
             _run_scan(first, to)
+        case _ if group.chain is not None:
+            _run_chain(group.chain, to)
         case _ if group.reductions:
             _run_reduction(group, to)
         case _:
@@ -235,6 +242,25 @@ def _run_reduction(group: Group, to: Executor) -> None:
         to.launch(form, bound)
     for root, place in zip(group.roots, places, strict=True):
         _settle(root, place)
+
+
+def _run_chain(chain: Chain, to: Executor) -> None:
+    places = {id(node): _place_for(node, to) for node in chain.stored if id(node) in chain.visible}
+    lenders = [node for node in chain.results if node.shape == chain.shape]
+    for node in chain.stored:
+        if id(node) not in places:  # held until the last stage, which may write its result over it
+            lender = next((other for other in lenders if other.dtype == node.dtype), None)
+            if lender is None:
+                places[id(node)] = _place_for(node, to)
+            else:
+                lenders.remove(lender)
+                places[id(node)] = places[id(lender)]
+    found = staged_form(chain, [places[id(node)] for node in chain.stored])
+    assert found is not None
+    to.launch(*found)
+    for node in chain.stored:
+        if id(node) in chain.visible:
+            _settle(node, places[id(node)])
 
 
 def _room(to: Executor, count: int, dtype: str) -> Place:

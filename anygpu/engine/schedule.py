@@ -2,32 +2,24 @@
 
 What is stored, besides the roots: whatever no kernel can compute on the fly (reductions, updates, operands of library routines), and
 values that are expensive and that several kernels need. Everything else is computed where it is read. Values of one shape whose
-operands are ready at the same time share a kernel, as do reductions of arrays of one shape over the same axes.
+operands are ready at the same time share a kernel, as do reductions of arrays of one shape over the same axes. Reductions of short rows
+that build on one another become one kernel in stages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from anygpu.engine.chains import ALONE, MOST_OUTPUTS, Group, chained
 from anygpu.engine.places import overlap
 from anygpu.ir.graph import Node, Place
 from anygpu.passes.fusion import CHEAP
 
-MOST_OUTPUTS = 8
 IN_PLACE = ("update", "scatter")  # what writes into its first operand's memory
 
 
-@dataclass(eq=False)
-class Group:
-    """Nodes that one kernel computes. ``reductions`` of one domain, if it is a reduction's."""
-
-    level: int
-    roots: list[Node] = field(default_factory=list)
-    reductions: list[Node] = field(default_factory=list)
-
-
 def schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[Group]:
+    """The kernels that compute roots, of whose graphs ``order`` are the nodes that have not been computed, operands first."""
     consumers: dict[int, list[Node]] = {id(node): [] for node in order}
     for node in order:
         for arg in node.args:
@@ -53,16 +45,16 @@ def schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[Group]:
             joins = same and ours and not reductions and node.op in ("map", "cast")
             level = max(level, levels[id(read)] + (not joins))
         levels[id(node)] = level
-        alone = node.op in ("scan", "update", "scatter", "reshape")
-        key: object = id(node) if alone else (level, node.shape, _domain(reductions))
+        key: object = id(node) if node.op in ALONE else (level, node.shape, _domain(reductions))
         among = groups.setdefault(key, [])
         if not among or len(among[-1].roots) >= MOST_OUTPUTS:
             among.append(Group(level))
             found.append(among[-1])
         among[-1].roots.append(node)
         among[-1].reductions += reductions
+        among[-1].reads += [read for read, _ in operands]
     found.sort(key=lambda group: (group.level, group.roots[0].op in IN_PLACE))
-    return found
+    return chained(found, {id(root) for root in roots})
 
 
 def _domain(reductions: Sequence[Node]) -> object:

@@ -25,6 +25,7 @@ class Chain:
         reductions: Those of each stage.
         held: For each stage the nodes of the whole shape that are stored in it, since a later stage or someone else reads them.
         results: The other nodes that are stored, computed after the last stage.
+        visible: Those of the stored nodes, by id, that are read when the kernel is done.
     """
 
     shape: Shape
@@ -32,6 +33,7 @@ class Chain:
     reductions: tuple[tuple[Node, ...], ...]
     held: tuple[tuple[Node, ...], ...]
     results: tuple[Node, ...]
+    visible: frozenset[int]
 
     @property
     def stored(self) -> list[Node]:
