@@ -13,6 +13,7 @@ from anygpu.codegen.llvm import Writer, memory_type
 from anygpu.codegen.spmd_memory import MemoryAccess
 from anygpu.dtypes import bool_
 from anygpu.ir.kernel import Assign, Body, If, Kernel, Load, Ref, Stmt, Var, assigned, children, operands, subexpressions, walk
+from anygpu.passes.expand import is_of_function
 from anygpu.passes.uniformity import UNIFORM, VARYING
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def is_rare(kernel: Kernel, stmt: If) -> bool:
-    """Whether a branch is an elementary function's for rare arguments: it reads a table of constants that the function has."""
+    """Whether a branch is an elementary function's for rare arguments: it reads a table of constants that the function has, and sets
+    variables of the function alone. A kernel's own branch around a call sets others too."""
     tables = {a.name for a in kernel.declared if a.data is not None and a.name.startswith(".")}
     return not stmt.orelse and any(isinstance(s, Load) for s in walk(stmt.then)) and all(_computes(s, tables) for s in stmt.then)
 
@@ -28,10 +30,10 @@ def is_rare(kernel: Kernel, stmt: If) -> bool:
 def _computes(stmt: Stmt, tables: set[str]) -> bool:
     """Whether a statement does nothing but compute: it reads tables at most, where they have elements."""
     match stmt:
-        case Assign():
-            return True
-        case Load(array=array, checked=checked):
-            return array in tables and not checked
+        case Assign(var=var):
+            return is_of_function(var)
+        case Load(var=var, array=array, checked=checked):
+            return array in tables and not checked and is_of_function(var)
         case If():
             return all(_computes(s, tables) for part in children(stmt) for s in part)
     return False

@@ -33,6 +33,11 @@ from anygpu.passes.rewrite import map_bodies, map_operands, rewrite_expression
 Definitions = Callable[[str, DType], Function]
 
 
+def is_of_function(var: Var) -> bool:
+    """Whether a variable is that of an expanded function, and not of the kernel that called it."""
+    return "@" in var.name
+
+
 class _Expansion:
     def __init__(self, definitions: Definitions):
         self.definitions = definitions

@@ -35,3 +35,23 @@ def test_they_are_in_a_function_of_their_own():
     text = turned.inspect(x, np.zeros(64, bool), np.zeros((64, 2)), grid=1, block=64, stage="llvm")
     assert text.count("define internal fastcc void @rare_") + text.count("define internal void @rare_") >= 2
     assert " cold " in text and "noinline" in text
+
+
+@ag.kernel
+def some(x, out):
+    i = ag.grid(1)
+    if i < out.shape[0]:
+        v = x[i]
+        y = v
+        if v > 0:
+            y = ag.sin(v)
+        out[i] = y
+
+
+def test_a_branch_of_the_kernel_is_not_rare():
+    x = np.random.default_rng(3).standard_normal(150)
+    check(some, Grid(3, 64), x, np.zeros(150))
+    text = some.inspect(x, np.zeros(150), grid=3, block=64, stage="llvm")
+    rare = [part for part in text.split("\n}")[:-1] if "void @rare_" in part.split("define ")[1].split("(")[0]]
+    assert rare
+    assert all(part.count("fmul") < 8 < text.count("fmul") for part in rare)  # the reduction alone, without the polynomials
