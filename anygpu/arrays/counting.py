@@ -223,6 +223,8 @@ def _sums(x: ndarray, weights: ndarray, binning: Binning, part: int) -> ndarray:
 def _weighted(x: ndarray, weights: ndarray, binning: Binning) -> ndarray:
     """The sums of the weights in each bin, in their dtype: those of NumPy's blocks, added one after the other."""
     kind = weights.dtype
+    if kind.kind in "iu" and kind.itemsize < 8:  # whose sums wrap around, as in NumPy, where kernels' conversions stop at the bounds
+        return _weighted(x, weights.astype(np.int64), binning).astype(kind)
     found = creation.zeros(binning.count, kind, device=x.device)
     if not x.size:
         return found

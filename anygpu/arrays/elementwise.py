@@ -311,8 +311,15 @@ def round_(x: ndarray, decimals: int = 0, out: ndarray | None = None) -> ndarray
 
 
 def clip(x: ndarray, low: object = None, high: object = None, out: ndarray | None = None) -> ndarray:
-    """The elements, at least ``low`` and at most ``high``."""
+    """The elements, at least ``low`` and at most ``high``. Python's ints may be beyond what an array of integers holds."""
+    if x.dtype.kind in "iu":
+        limits = np.iinfo(x.dtype.type)  # type: ignore[type-var]
+        low = None if type(low) is int and low <= limits.min else low
+        high = None if type(high) is int and high >= limits.max else high
     found = x
+    if low is not None and high is not None:
+        kinds = [g.dtype.numpy if isinstance(g, Node) else g for g in map(operand, (low, high))]
+        found = x.astype(np.result_type(x.dtype, *kinds), copy=False)
     if low is not None:
         found = call("maximum", found, low)
     if high is not None:

@@ -168,9 +168,13 @@ def _scale(n: int, norm: str | None, inverse: bool) -> float:
     raise ValueError(f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".')
 
 
+def _wide(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """The complex dtype in which a dtype's elements are transformed: for integers that of float64."""
+    return np.dtype(np.complex128) if dtype.kind in "biu" else np.result_type(dtype, np.complex64)
+
+
 def _complex(x: ndarray) -> ndarray:
-    wide = np.result_type(x.dtype, np.complex64)
-    return x.astype(wide, copy=False)
+    return x.astype(_wide(x.dtype), copy=False)
 
 
 def _fitted(x: ndarray, n: int, axis: int) -> ndarray:
@@ -225,7 +229,7 @@ def rfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = No
         raise TypeError("ufunc 'rfft_n_even' did not contain a loop with signature matching types (complex, ...)")
     (axis,) = manipulation.axes_of(axis, a.ndim)
     count = _points(a.shape[axis] if n is None else n)
-    given = a.astype(np.empty(0, np.result_type(a.dtype, np.complex64)).real.dtype, copy=False)
+    given = a.astype(np.empty(0, _wide(a.dtype)).real.dtype, copy=False)
     return _along(_fitted(given, count, axis), axis, _scale(count, norm, False), _from_real)
 
 
@@ -253,7 +257,8 @@ def ihfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = N
 def _axes(a: ndarray, s: Sequence[int | None] | None, axes: Sequence[int] | None) -> tuple[list[int | None], list[int]]:
     if s is not None and axes is None:
         axes = range(-len(s), 0)
-    where = list(manipulation.axes_of(tuple(range(a.ndim) if axes is None else axes), a.ndim)) if a.ndim else []
+    given = range(a.ndim) if axes is None else axes  # one that is given twice is transformed twice
+    where = [at for axis in given for at in manipulation.axes_of(axis, a.ndim)] if a.ndim else []
     sizes = [a.shape[axis] for axis in where] if s is None else [a.shape[w] if n == -1 else n for n, w in zip(s, where, strict=False)]
     if len(sizes) != len(where):
         raise ValueError("Shape and axes have different lengths.")

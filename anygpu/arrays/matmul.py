@@ -67,7 +67,7 @@ def _product(left: ndarray, right: ndarray, device: str) -> ndarray:
     b = _stack(right.astype(inner, copy=False), (*batch, k, n))
     out = creation.empty((count, m, n), inner, device=device)
     if not (kind.name in DTYPES and _by_library(a, b, out)):
-        multiply[(-(-n // TILE), -(-m // TILE), count), (SIDE, SIDE)](a, b, out, total)
+        multiply[-(-n // TILE) * -(-m // TILE) * count, (SIDE, SIDE)](a, b, out, total)
     return out.reshape(*batch, m, n).astype(dtype, copy=False)
 
 

@@ -11,13 +11,15 @@ LOADS = TILE * STEP // (SIDE * SIDE)  # elements of either operand that a work-i
 
 @ag.kernel(bounds_check=False)
 def multiply(a, b, out, total_dtype):
-    """``out[z] = a[z] @ b[z]``: products are added in the order of the inner axis."""
+    """``out[z] = a[z] @ b[z]``: products are added in the order of the inner axis. Tiles are numbered along the grid's x, since y and z
+    have room for 65535."""
     left = ag.shared.array((STEP, TILE), a.dtype)
     right = ag.shared.array((STEP, TILE), b.dtype)
     total = ag.local.array((EACH, EACH), total_dtype)
-    z, row, column = ag.blockIdx.z, ag.blockIdx.y * TILE, ag.blockIdx.x * TILE
     x, y = ag.threadIdx.x, ag.threadIdx.y
     m, n, k = a.shape[1], b.shape[2], a.shape[2]
+    across, down = (n + TILE - 1) // TILE, (m + TILE - 1) // TILE
+    z, row, column = ag.blockIdx.x // (across * down), ag.blockIdx.x // across % down * TILE, ag.blockIdx.x % across * TILE
     for i in range(EACH):
         for j in range(EACH):
             total[i, j] = 0

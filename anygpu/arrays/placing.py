@@ -79,7 +79,7 @@ def copyto(dst: ndarray, src: object, casting: str = "same_kind", where: object 
 def repeat(a: object, repeats: object, axis: int | None = None) -> ndarray:
     """Each element along an axis (of all in C order, if none is given) several times."""
     x = a if isinstance(a, ndarray) else creation.asarray(a)
-    if axis is None:
+    if axis is None or (x.ndim == 0 and axis in (0, -1)):
         x, axis = manipulation.ravel(x), 0
     (at,) = manipulation.axes_of(axis, x.ndim)
     counts = creation.asarray(repeats, device=x.device)
@@ -87,9 +87,9 @@ def repeat(a: object, repeats: object, axis: int | None = None) -> ndarray:
         return NotImplemented  # type: ignore[no-any-return]
     if counts.size == 1:
         each = int(counts.reshape(()))
-        if each < 0:
+        if each < 0 and x.shape[at]:
             raise ValueError("negative dimensions are not allowed")
-        return advanced.take(x, _ramp(x.shape[at] * each, x) // max(each, 1), at)
+        return advanced.take(x, _ramp(x.shape[at] * max(each, 0), x) // max(each, 1), at)
     if not counts.size:
         return x.copy()
     if int(counts.min()) < 0:

@@ -29,7 +29,7 @@ def transform(function: Callable[..., object], args: Sequence[object], kwargs: M
     if not isinstance(x, np.ndarray) or x.size < ENOUGH or x.dtype not in _DTYPES or len(args) > 4:
         return None
     extents = kwargs.get("s", kwargs.get("n", args[1] if len(args) > 1 else None))
-    if not (extents is None or isinstance(extents, int)) or not _is_installed():
+    if not (extents is None or (isinstance(extents, int) and extents > 0)) or not _is_installed():
         return None
     routine = getattr(importlib.import_module("scipy.fft"), function.__name__)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from anygpu.dtypes import DType, bool_, complex_of, float64, int32, int64, promote, promote_weak, uint64
@@ -9,7 +10,7 @@ from anygpu.frontend import structures
 from anygpu.frontend.context import KernelError, Scope
 from anygpu.frontend.types import Complex, Element, Object, Scalar, Tuple, Value, View, describe
 from anygpu.ir import build
-from anygpu.ir.kernel import Const, Expr
+from anygpu.ir.kernel import Assign, Const, Expr, If, Ref, Var, While
 
 Number = Scalar | Complex
 
@@ -375,22 +376,63 @@ def _complex(scope: Scope, name: str, a: Number, b: Number) -> Value:
 
 
 def _complex_power(scope: Scope, a: Complex, given: Number, b: Complex, part: DType, weak: bool) -> Value:
-    """Small integer powers by products; others as exp(b * log(a)), and 0 ** b = 0."""
+    """Integer powers below 100 by products, as in NumPy; others as exp(b * log(a)). Of 0 all but b = 0 that do not grow are NaN."""
     exponent = given.constant if isinstance(given, Scalar) else None
     if isinstance(exponent, int) and 0 <= exponent <= 4:
-        result: Value = Complex(build.constant(1.0, part), build.constant(0.0, part), weak)
-        for _ in range(exponent):
+        result: Value = a if exponent else Complex(build.constant(1.0, part), build.constant(0.0, part), weak)
+        for _ in range(1, exponent):
             result = binary(scope, "mul", a, result)
         return result
-    log_radius = scope.pin(build.op("log", scope.pin(build.op("hypot", a.real, a.imag))))
-    angle = scope.pin(build.op("atan2", a.imag, a.real))
-    product = binary(scope, "mul", Complex(log_radius, angle), Complex(b.real, b.imag))
-    assert isinstance(product, Complex)
-    size, turn = scope.pin(build.op("exp", product.real)), scope.pin(product.imag)
     zero = build.constant(0.0, part)
-    is_zero = scope.pin(build.op("and", build.op("eq", a.real, zero), build.op("eq", a.imag, zero)))
-    parts = [build.op("select", is_zero, zero, build.op("mul", size, build.op(f, turn))) for f in ("cos", "sin")]
+    real, imag = scope.temporary(part, "real"), scope.temporary(part, "imag")
+    whole = build.op("and", build.op("eq", b.imag, zero), build.op("eq", build.op("trunc", b.real), b.real))
+    whole = scope.pin(build.op("and", whole, build.op("lt", build.op("abs", b.real), build.constant(100.0, part))))
+    with scope.nested() as products:
+        _by_products(scope, a, b.real, real, imag)
+    with scope.nested() as general:
+        log_radius = scope.pin(build.op("log", scope.pin(build.op("hypot", a.real, a.imag))))
+        angle = scope.pin(build.op("atan2", a.imag, a.real))
+        product = binary(scope, "mul", Complex(log_radius, angle), b)
+        assert isinstance(product, Complex)
+        size, turn = scope.pin(build.op("exp", product.real)), scope.pin(product.imag)
+        for var, function in ((real, "cos"), (imag, "sin")):
+            scope.emit(Assign(var, build.op("mul", size, build.op(function, turn))))
+    scope.emit(If(whole, tuple(products), tuple(general)))
+    is_zero = build.op("and", build.op("eq", a.real, zero), build.op("eq", a.imag, zero))
+    is_zero = scope.pin(build.op("and", is_zero, build.op("or", build.op("ne", b.real, zero), build.op("ne", b.imag, zero))))
+    of_zero = build.op("select", build.op("gt", b.real, zero), zero, build.constant(math.nan, part))
+    parts = [scope.pin(build.op("select", is_zero, of_zero, Ref(var))) for var in (real, imag)]
     return Complex(parts[0], parts[1], weak)
+
+
+def _by_products(scope: Scope, a: Complex, exponent: Expr, real: Var, imag: Var) -> None:
+    """Set variables to the parts of ``a`` to a power that is an integer."""
+    part = real.dtype
+    one, zero = build.constant(1.0, part), build.constant(0.0, part)
+    factor = (scope.temporary(part, "factor"), scope.temporary(part, "factor"))
+    rest, begun = scope.temporary(int32, "rest"), scope.temporary(bool_, "begun")
+    scope.emit(Assign(begun, build.constant(False, bool_)))
+    for var, value in ((real, one), (imag, zero), (factor[0], a.real), (factor[1], a.imag)):
+        scope.emit(Assign(var, value))
+    scope.emit(Assign(rest, build.cast(build.op("abs", exponent), int32)))
+    with scope.nested() as body:
+        found, square = Complex(Ref(real), Ref(imag)), Complex(Ref(factor[0]), Ref(factor[1]))
+        odd = scope.pin(build.op("ne", build.op("and", Ref(rest), build.constant(1, int32)), build.constant(0, int32)))
+        more, twice = binary(scope, "mul", found, square), binary(scope, "mul", square, square)
+        assert isinstance(more, Complex)
+        assert isinstance(twice, Complex)
+        new = [build.op("select", Ref(begun), many, one) for many, one in ((more.real, square.real), (more.imag, square.imag))]
+        kept = [scope.pin(build.op("select", odd, now, old)) for now, old in zip(new, (found.real, found.imag), strict=True)]
+        scope.emit(Assign(begun, build.op("or", Ref(begun), odd)))
+        for var, value in zip((real, imag, *factor), [scope.pin(e) for e in (*kept, twice.real, twice.imag)], strict=True):
+            scope.emit(Assign(var, value))
+        scope.emit(Assign(rest, build.op("shr", Ref(rest), build.constant(1, int32))))
+    scope.emit(While((), build.op("ne", Ref(rest), build.constant(0, int32)), tuple(body)))
+    inverse = binary(scope, "div", Complex(one, zero), Complex(Ref(real), Ref(imag)))
+    assert isinstance(inverse, Complex)
+    below = scope.pin(build.op("lt", exponent, zero))
+    for var, value in zip((real, imag), [scope.pin(e) for e in (inverse.real, inverse.imag)], strict=True):
+        scope.emit(Assign(var, build.op("select", below, value, Ref(var))))
 
 
 def complex_from_parts(re: Scalar, im: Scalar) -> Complex:

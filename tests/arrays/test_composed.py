@@ -196,3 +196,31 @@ def test_sorts_of_every_dtype_are_stable(dtype: str, device: ag.Device) -> None:
 def test_complex_numbers_are_sorted_by_numpy(device: ag.Device) -> None:
     x = ag.asarray(C, device=device)
     np.testing.assert_array_equal(np.asarray(ag.sort(x)), np.sort(C))
+
+
+def test_more_matrices_than_a_grid_has_blocks_along_z(device: ag.Device) -> None:
+    a = ag.ones((70000, 2, 2), device=device)
+    assert np.array_equal(np.asarray(a @ a), np.full((70000, 2, 2), 2.0))
+
+
+@pytest.mark.parametrize("dtype", "?bHil")
+def test_integers_are_transformed_as_float64(dtype: str, device: ag.Device) -> None:
+    x = np.random.default_rng(4).integers(0, 2, (4, 6)).astype(dtype)
+    for name in ("fft", "rfft", "ifft", "irfft"):
+        got, want = getattr(ag.fft, name)(ag.asarray(x, device=device)), getattr(np.fft, name)(x)
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(np.asarray(got), want, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["fftn", "ifftn", "rfftn", "irfftn"])
+def test_an_axis_that_is_named_twice_is_transformed_twice(name: str, device: ag.Device) -> None:
+    x = np.random.default_rng(5).random((4, 6))
+    got, want = getattr(ag.fft, name)(ag.asarray(x, device=device), axes=(0, 0)), getattr(np.fft, name)(x, axes=(0, 0))
+    np.testing.assert_allclose(np.asarray(got), want, atol=1e-12)
+
+
+def test_repeated_numbers(device: ag.Device) -> None:
+    assert np.asarray(ag.repeat(ag.asarray(np.uint8(50), device=device), 3, axis=-1)).tolist() == [50, 50, 50]
+    assert ag.repeat(ag.zeros(0, device=device), -1).shape == (0,)
+    with pytest.raises(ValueError, match="negative dimensions are not allowed"):
+        ag.repeat(ag.zeros(3, device=device), -1)

@@ -258,3 +258,11 @@ def test_digits(right: bool) -> None:
 def test_any_search(table: list[float], values: list[float], side: str, dtype: str) -> None:
     ordered, v = np.sort(np.array(table, dtype)), np.array(values, np.float32)
     same(ag.searchsorted(ag.asarray(ordered), ag.asarray(v), side), np.searchsorted(ordered, v, side))
+
+
+def test_sums_of_narrow_weights_wrap_around(device: ag.Device) -> None:
+    x, weights = np.random.default_rng(6).random(1000), np.full(1000, 100, np.uint8)
+    got, _ = ag.histogram(ag.asarray(x, device=device), bins=3, weights=ag.asarray(weights, device=device))
+    want, _ = np.histogram(x, bins=3, weights=weights)
+    assert got.dtype == want.dtype
+    assert np.array_equal(np.asarray(got), want)

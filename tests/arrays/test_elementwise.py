@@ -166,3 +166,37 @@ def test_short_powers_have_numpys_dtypes_and_bits(dtype: str, exponent: float) -
     if np.can_cast(want.dtype, x.dtype, "same_kind"):
         y **= exponent
         assert np.asarray(y).tobytes() == np.asarray(got).astype(dtype).tobytes()
+
+
+def test_powers_of_complex_numbers_are_products():
+    z = np.array([0, 1 + 1j, 2, -1j, 1.5 - 2j, 1e-200j, -3])
+    for power in (0, 1, 2, 3, 7, 99, -1, -2, -7, 0.5, -0.5, 2.5, 1j, 2 + 0j, 100, np.arange(7), np.arange(-3, 4) + 0j):
+        with np.errstate(all="ignore"):
+            want = z**power
+        got = np.asarray(ag.asarray(z) ** power)
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+    assert complex((ag.asarray(np.array(1 + 1j)) ** 2)[()]) == 2j
+    assert complex((ag.asarray(np.array(np.inf + 0j)) ** 1)[()]) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("x", "low", "high"),
+    [
+        (np.array([1, 2, -3], np.int8), 0, 128),
+        (np.array([1, 2], np.uint8), -1, 300),
+        (np.array([1, 2], np.uint8), -1, 1),
+        (np.array([True, False]), 0, np.float32(0.5)),
+        (np.array([1, 2], np.int8), 0, np.array([1, 300])),
+        (np.array([1.5, np.nan]), 2, 1),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_clip_takes_bounds_that_the_dtype_has_not(x, low, high):
+    got, want = ag.clip(ag.asarray(x), low, high), np.clip(x, low, high)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(np.asarray(got), want)
+
+
+def test_clip_refuses_what_numpy_refuses():
+    with pytest.raises(OverflowError, match="Python integer 300 out of bounds for int8"):
+        ag.clip(ag.asarray(np.array([1], np.int8)), 300, 400)

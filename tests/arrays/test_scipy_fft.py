@@ -70,3 +70,8 @@ def test_errors_are_numpys(args, kwargs):
     with pytest.raises(type(theirs.value)) as ours:
         ag.fft.rfft(ag.asarray(x), *args, **kwargs)
     assert str(ours.value) == str(theirs.value)
+
+
+def test_no_points_are_an_error_at_every_size() -> None:
+    with pytest.raises(ValueError, match=r"Invalid number of FFT data points \(0\) specified"):
+        ag.fft.irfft(ag.ones(70000), n=0)
