@@ -98,13 +98,14 @@ def _by_library(x: ndarray, n: int, found: int, dtype: np.dtype[np.generic], sig
 
 
 def _rows(x: ndarray) -> Rows:
-    """An array of two axes as a library takes it: the memory itself, unless elements lie backwards or are one."""
+    """An array of two axes as a library takes it: the memory itself, unless elements lie backwards or are one, or the memory does not
+    begin where a complex number could lie, as cuFFT wants it of real elements too."""
     memory = x.__anygpu_array__()
     assert isinstance(memory, DeviceArray)
     count, n = x.shape
     step = memory.strides[1] // x.itemsize if n > 1 else 1
     distance = memory.strides[0] // x.itemsize if count > 1 else n * step
-    if step < 1 or distance < 1:
+    if step < 1 or distance < 1 or memory.buffer.address % np.result_type(x.dtype, np.complex64).itemsize:
         return _rows(x.copy())
     return Rows(memory.buffer, x.dtype.name, step, distance)
 

@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from anygpu.config import config
-from anygpu.engine.exclusive import exclusive
+from anygpu.engine.exclusive import compiles, exclusive
 from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.errors import ReadOnlyError
 from anygpu.runtime.cache import DiskCache
@@ -145,6 +145,13 @@ def _is_light(kernel: Kernel) -> bool:
     return len(values) <= (4 if any(isinstance(s, For | While) for s in walk(kernel.body)) else 8)
 
 
+def is_straight(kernel: Kernel) -> bool:
+    """Whether a kernel's code loops over nothing but its work-items: with barriers each part of it does that."""
+    from anygpu.ir.kernel import Barrier, For, While, walk
+
+    return not any(isinstance(s, For | While | Barrier) for s in walk(kernel.body))
+
+
 def emit_variant(final: Kernel, options: Options, cpu: HostCpu) -> CpuCode:
     """LLVM IR of a variant for a processor. ``final`` has been through every pass."""
     from anygpu.codegen.targets.cpu import emit_cpu
@@ -192,7 +199,7 @@ def declared_arrays(source: Kernel) -> tuple[dict[str, tuple[int, ...]], dict[st
     return declared, {a.name: a.itemsize for a in source.declared if a.shape == (0,)}
 
 
-@exclusive
+@compiles
 def compile_artifact(function: FunctionType, types: Sequence[Type], options: Options, stages: dict[str, str] | None = None) -> Artifact:
     """Compile a variant from source. With ``stages``, the text of every stage is put there: ir, passes, llvm, asm."""
     return compile_ir(lower(function, types, options), options, stages)
@@ -211,7 +218,7 @@ def compile_ir(kernel: Kernel, options: Options, stages: dict[str, str] | None =
     cpu = host_cpu()
     with compiling(kernel.name):
         code = emit_variant(final, options, cpu)
-        return artifact_of(kernel, final, code, compile_to_object(code.text, cpu, stages))
+        return artifact_of(kernel, final, code, compile_to_object(code.text, cpu, stages, is_straight(final)))
 
 
 def compiling(name: str) -> AbstractContextManager[object]:
@@ -262,7 +269,7 @@ def variant_key(fingerprint: str, options: Options) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@exclusive
+@compiles
 def compile_variant(function: FunctionType, types: Sequence[Type], options: Options) -> Variant:
     """A loaded variant, from the disk cache if it holds it."""
     debug = config().debug

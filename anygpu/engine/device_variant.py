@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anygpu.engine.compile import Options, compiling, declared_arrays, disk_cache, lower, parameters_of, run_passes, with_unsigned
-from anygpu.engine.exclusive import exclusive
+from anygpu.engine.exclusive import compiles, exclusive
 from anygpu.engine.fingerprint import Fingerprint, compiler_fingerprint, function_fingerprint
 from anygpu.engine.geometry import exceeds, knows_blocks
 from anygpu.errors import LaunchError
@@ -90,7 +90,7 @@ class Lowered:
     known: set[Certain] = field(default_factory=set, compare=False)  # what launches so far made certain
 
 
-@exclusive
+@compiles
 def lowered(kernel: Kernel, types: Sequence[Type], options: Options) -> Lowered:
     """The IR for these types; of the values that the kernel captures those that were current when it was first asked for."""
     key = (tuple(types), options)
@@ -106,7 +106,7 @@ def lower_now(kernel: Kernel, types: Sequence[Type], options: Options) -> Lowere
     return Lowered(options, function_fingerprint(kernel.__wrapped__, types), source, run_passes(source, options.fastmath))
 
 
-@exclusive
+@compiles
 def compile_for(given: Lowered, device: DeviceOptions, target: str) -> DeviceArtifact:
     """The code of a variant for an architecture, from the disk cache if it holds it. Needs no device."""
     fingerprint, options = given.fingerprint, given.options

@@ -8,6 +8,7 @@ nobody compiles.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -34,6 +35,24 @@ def exclusive(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         with _lock:
             return function(*args, **kwargs)
+
+    return call
+
+
+def compiles(function: Callable[P, R]) -> Callable[P, R]:
+    """``function``, which compiles, run by one thread at a time, and without collections of garbage meanwhile: it makes many small objects
+    that live until its end, and looking for cycles among them, and all others of the process, took a tenth of its time."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _lock:
+            collects = gc.isenabled()
+            gc.disable()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                if collects:
+                    gc.enable()
 
     return call
 

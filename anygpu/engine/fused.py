@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from anygpu.config import config
 from anygpu.dtypes import dtype_named
 from anygpu.engine.compile import Options, compile_ir, disk_cache, loaded_code, machine_fingerprint, pool, support_table, unpack
-from anygpu.engine.exclusive import exclusive
+from anygpu.engine.exclusive import compiles
 from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.engine.fused_device import device_start
 from anygpu.engine.geometry import RANGE_BLOCK
@@ -113,7 +113,7 @@ def fused_kernel(form: Form, device: str) -> FusedKernel:
     return found
 
 
-@exclusive
+@compiles
 def _cpu_start(form: Form) -> Start:
     options = _options(form)
     threads = options.block[0] if options.block is not None else RANGE_BLOCK

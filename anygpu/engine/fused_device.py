@@ -12,7 +12,7 @@ from anygpu.dtypes import dtype_named
 from anygpu.engine.compile import disk_cache, run_passes
 from anygpu.engine.device_plan import bits_of
 from anygpu.engine.device_variant import ALIGNING, DeviceArtifact, architecture, artifact_for, load_artifact, seen
-from anygpu.engine.exclusive import exclusive
+from anygpu.engine.exclusive import compiles
 from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.engine.geometry import Triple, along_x, exceeds, in_lines
 from anygpu.passes.fusion import REDUCE_BLOCK, Form
@@ -35,7 +35,7 @@ def device_start(form: Form, name: str) -> Start:
     return start
 
 
-@exclusive
+@compiles
 def _start(form: Form, device: Device, flat_grid: bool, aligned: bool) -> Start:
     variant = load_artifact("fused", _artifact(form, device, flat_grid, aligned), device, "")
     artifact = variant.artifact

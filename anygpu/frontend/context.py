@@ -58,6 +58,7 @@ class Shared:
     range_ndim: int = 0
     stack: list[object] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
+    numbers: dict[int, tuple[object, Value]] = field(default_factory=dict)  # long tuples of numbers as values, by id
 
     def begin_pass(self) -> None:
         """Forget everything but the variables' types."""

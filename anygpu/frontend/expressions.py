@@ -206,11 +206,14 @@ def wrap(scope: Scope, obj: object) -> Value:
             if not names and type(obj) not in (tuple, list):
                 hint = "structures are NamedTuples and dataclasses"
                 raise KernelError(f"a captured {type(obj).__name__} cannot be used in a kernel", hint)
-            return Tuple(
-                tuple(wrap(scope, item) for item in (tuple.__iter__(obj) if isinstance(obj, tuple) else obj)),
-                type(obj) if names else None,
-                names,
-            )
+            known = scope.shared.numbers.get(id(obj))
+            if known is not None:
+                return known[1]
+            items = tuple(wrap(scope, item) for item in (tuple.__iter__(obj) if isinstance(obj, tuple) else obj))
+            found = Tuple(items, type(obj) if names else None, names)
+            if type(obj) is tuple and all(type(item) in (int, float) for item in obj):
+                scope.shared.numbers[id(obj)] = obj, found
+            return found
     if is_dataclass(obj) and not isinstance(obj, type):
         names = tuple(f.name for f in dataclass_fields(obj))
         return Tuple(tuple(wrap(scope, getattr(obj, n)) for n in names), type(obj), names)

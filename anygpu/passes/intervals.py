@@ -6,6 +6,7 @@ Besides intervals it keeps what guards prove of array extents: ``i < x.shape[0] 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -82,6 +83,7 @@ class State:
         return State(dict(self.intervals), self.below, dict(self.sums))
 
 
+@functools.cache
 def whole(dtype: DType) -> Interval:
     return (dtype.minimum, dtype.maximum)
 

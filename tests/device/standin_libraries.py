@@ -157,6 +157,7 @@ class StandInLibrary:
         if plan["type"] != letters or direction not in (-1, 1):
             return 3
         assert plan["stream"] and not plan["automatic"]
+        assert source % (8 if "C" in letters else 16) == 0 == target % (8 if "C" in letters else 16)  # as complex numbers lie
         if plan["work"]:
             self.memory(plan["area"], np.uint8, (plan["work"],), (1,))
         n, half, (of, _, to) = plan["n"], plan["n"] // 2 + 1, letters
