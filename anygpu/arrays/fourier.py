@@ -239,7 +239,8 @@ def irfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = N
     (axis,) = manipulation.axes_of(axis, a.ndim)
     count = _points(2 * (a.shape[axis] - 1) if n is None else n)
     given = _fitted(_complex(a), count // 2 + 1, axis)
-    return _along(given, axis, _scale(count, norm, True), lambda rows: _to_real(rows, count))
+    found = _along(given, axis, _scale(count, norm, True), lambda rows: _to_real(rows, count))
+    return found.astype(a.dtype) if a.dtype == np.float16 else found  # NumPy's choice
 
 
 def hfft(a: ndarray, n: int | None = None, axis: int = -1, norm: str | None = None) -> ndarray:

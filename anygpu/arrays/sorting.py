@@ -81,7 +81,7 @@ def _sorted_keys(keys: ndarray, bits: int) -> tuple[ndarray, ndarray]:
     order = manipulation.broadcast_to(creation.asarray(np.arange(n), device=device), (count, n)).copy()
     other_keys, other_order = creation.empty(keys.shape, keys.dtype, device=device), creation.empty(order.shape, np.int64, device=device)
     counts = creation.empty((count, DIGITS, parts), np.int64, device=device)
-    grid = (parts, count)
+    grid = parts * count  # along x: y has room for 65535 rows
     for shift in range(0, bits, BITS):
         count_digits[grid, THREADS](keys, counts, shift)
         flat = counts.reshape(count, DIGITS * parts)

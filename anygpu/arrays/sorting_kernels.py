@@ -59,7 +59,7 @@ def count_own(keys, table, row, start, t, shift):
 def count_digits(keys, counts, shift):
     """``counts[row, digit, part]``: how many keys of a part have a digit."""
     table = ag.shared.array((DIGITS, THREADS), np.int32)
-    part, row, t = ag.blockIdx.x, ag.blockIdx.y, ag.threadIdx.x
+    row, part, t = ag.blockIdx.x // counts.shape[2], ag.blockIdx.x % counts.shape[2], ag.threadIdx.x
     start = part * PART + t * ITEMS
     count_own(keys, table, row, start, t, shift)
     ag.syncthreads()
@@ -74,7 +74,7 @@ def count_digits(keys, counts, shift):
 def move_keys(keys, order, starts, new_keys, new_order, shift):
     """Move the keys of a part, and where they came from, to where ``starts[row, digit, part]`` says that those with a digit begin."""
     table = ag.shared.array((DIGITS, THREADS), np.int64)
-    part, row, t = ag.blockIdx.x, ag.blockIdx.y, ag.threadIdx.x
+    row, part, t = ag.blockIdx.x // starts.shape[2], ag.blockIdx.x % starts.shape[2], ag.threadIdx.x
     start = part * PART + t * ITEMS
     count_own(keys, table, row, start, t, shift)
     ag.syncthreads()

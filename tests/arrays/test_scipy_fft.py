@@ -54,6 +54,7 @@ def test_long_transforms_are_scipys_and_give_what_numpy_does(name, dtype, used):
 def test_short_ones_and_other_arguments_stay_numpys(used):
     x = np.random.default_rng(1).normal(size=scipy_fft.ENOUGH)
     ag.fft.fft(ag.asarray(x[:-1]))
+    ag.fft.rfft(ag.asarray(x))  # a single row of float64
     ag.fft.fft(ag.asarray(x.astype(np.float16)))
     ag.fft.fftn(ag.asarray(x.reshape(256, -1)), s=(4, 4), axes=(0, 1))
     out = np.empty(x.size, complex)
