@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from anygpu.codegen.device import DeviceCode, DeviceOptions, Target, Word
 from anygpu.codegen.llvm import scalar_type
 from anygpu.codegen.simt_barriers import uniform_barriers
+from anygpu.codegen.simt_every import Branches
 from anygpu.codegen.simt_memory import MemoryAccess
 from anygpu.codegen.simt_pointers import Pointers
 from anygpu.codegen.simt_reports import print_function
@@ -80,6 +81,7 @@ class Simt:
         self.pointers = Pointers(values, self.memory, found, self._written_out)
         self.warp = WarpOperations(values, self.diverged)
         self.regions: dict[str, _Region] = {}
+        self.branches = Branches(kernel) if values.options.on_cpu and values.options.votes else None
         self.votes = ""
 
     # ------------------------------------------------------------------------------------------------------------------ statements
@@ -134,7 +136,12 @@ class Simt:
     def branch(self, stmt: If) -> None:
         w = self.w
         then, orelse, end = w.fresh("then"), w.fresh("else"), w.fresh("join")
-        w.branch_if(self.values.evaluate(stmt.cond), then, orelse if stmt.orelse else end)
+        cond = self.values.evaluate(stmt.cond)
+        branches = self.branches
+        if branches is not None and branches.ask(stmt):
+            self._taken_by_every(stmt, cond, end)
+            self.branches = None  # one copy is enough of what is inside
+        w.branch_if(cond, then, orelse if stmt.orelse else end)
         w.block(then)
         self.body(stmt.then)
         reached = not stmt.orelse or not w.terminated
@@ -144,8 +151,24 @@ class Simt:
             self.body(stmt.orelse)
             reached = reached or not w.terminated
             w.branch(end)
+        self.branches = branches
         if reached:
             w.block(end)
+
+    def _taken_by_every(self, stmt: If, cond: str, end: str) -> None:
+        """A copy of a branch for vectors whose lanes all take it; what follows is for the others."""
+        w = self.w
+        out = self.values.some(w.emit(f"xor i1 {cond}, true"))
+        if out is None:
+            return
+        every, some = w.fresh("every"), w.fresh("some")
+        w.branch_if(out, some, every)
+        w.block(every)
+        outer, self.memory.bias = self.memory.bias, self.values.nothing()
+        self.body(stmt.then)
+        self.memory.bias = outer
+        w.branch(end)
+        w.block(some)
 
     def loop(self, stmt: While) -> None:
         w = self.w

@@ -40,6 +40,7 @@ class MemoryAccess:
         self.w = values.w
         self.places: dict[str, Place] = {}
         self.pointers: dict[int, str] = {}  # of accesses in loops, by identity: where on the stack their pointer lies
+        self.bias = ""  # bytes that are added to the addresses of loads
         self.shared_bytes = 0
         self.launch_shared_bytes = 0
         for array in values.kernel.params:
@@ -250,6 +251,8 @@ class MemoryAccess:
     def load(self, stmt: Load) -> None:
         def act(address: str, part: Field) -> str:
             self._note(part)
+            if self.bias:
+                address = f"{address.rpartition(' ')[0]} {self.w.emit(f'getelementptr i8, {address}, i64 {self.bias}')}"
             array = self.places[stmt.array].array
             align = alignment(array, part.dtype, part.offset)
             kind = self._volatile(array, part) + memory_type(part.dtype)

@@ -242,6 +242,11 @@ class Values:
         """Whether a rare condition holds for any work-item beside this one, where the target says that asking is worth it."""
         return self.target.some(self.w, bit) if self.options.votes else None
 
+    def nothing(self) -> str:
+        """An i64 that is 0, which no compiler knows: whether the grid has no blocks."""
+        grid = self.special("grid_dim", 0)
+        return self.at_entry("nothing", lambda: self.w.emit(f"zext i1 {self.w.emit(f'icmp eq i64 {grid}, 0')} to i64"))
+
     def fail(self, site: int, index: list[str]) -> None:
         """Record a failure of this work-item."""
         slot = f"{self.target.pointer('global')} {self.word('error')}"

@@ -268,3 +268,63 @@ def test_a_runtime_that_links_no_intrinsics_gets_the_functions(device, monkeypat
     kernel.forall(4)(on(device, x), on(device, abs(y)), here)
     assert here.to_numpy().tobytes() == there.tobytes()
     assert not driver._links_intrinsics
+
+
+def inner(u, out):
+    i, j = ag.grid(2)
+    if i < u.shape[0] and j < u.shape[1]:
+        if 0 < i < u.shape[0] - 1 and 0 < j < u.shape[1] - 1:
+            if u[i, j] < 0:
+                return
+            total = u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1]
+            if total > 2:
+                out[i, j] = total - u[i, j]
+            else:
+                out[i, j] = u[i - 1, j - 1] * u[i + 1, j + 1]
+        else:
+            out[i, j] = u[i, j] + 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 32), (7, 100), (5, 1000), (33, 257)])
+def test_branches_with_a_copy_for_whole_vectors(device, shape):  # noqa: F811
+    u = np.random.default_rng(shape[1]).random(shape, np.float32) * 1.2 - np.float32(0.1)
+    kernel = ag.kernel(inner)
+    there, here = np.zeros(shape, np.float32), on(device, np.zeros(shape, np.float32))
+    kernel.forall(shape)(u, there)
+    kernel.forall(shape)(on(device, u), here)
+    assert here.to_numpy().tobytes() == there.tobytes()
+
+
+def test_each_branch_has_one_copy_and_only_where_lanes_may_differ():
+    def votes(function, **changes):
+        u = np.zeros((8, 8), np.float32)
+        options = replace(DeviceOptions(on_cpu=True, bounds_check=False), **changes)
+        text = emit_device(ir(function, u, u), recipe("spirv").target, options).text
+        return sum("call" in line and "non_uniform_any" in line for line in text.split("\n"))
+
+    def nested(u, out):
+        j, i = ag.grid(2)
+        if j < u.shape[1]:
+            out[i, j] = u[i, j] + u[i + 1, j]
+            if j > 0:
+                out[i, j] += u[i, j - 1] * u[i + 1, j - 1]
+
+    def rows(u, out):
+        j, i = ag.grid(2)
+        if i > 0:
+            out[i, j] = u[i - 1, j] + u[i, j]
+
+    def looped(u, out):
+        j, i = ag.grid(2)
+        if j > 0:
+            for k in range(u.shape[0]):
+                out[i, j] += u[k, j - 1] * u[k, j]
+
+    def one(u, out):
+        j, i = ag.grid(2)
+        if j > 0:
+            out[i, j] = u[i, j - 1]
+
+    assert votes(nested) == 2  # of the outer branch, and in its copy of the inner one; none in what follows
+    assert votes(nested, votes=False) == votes(nested, on_cpu=False) == 0
+    assert votes(rows, block=(64, 4, 1)) == votes(looped) == votes(one) == 0
