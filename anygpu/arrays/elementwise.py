@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 
 from anygpu.arrays.ndarray import fresh, from_host, ndarray, numpy_of, pending, strides_of, wrap
-from anygpu.dtypes import DType, bool_, from_numpy, int64, uint64
+from anygpu.dtypes import DType, bool_, float32, float64, from_numpy, int64, uint64
 from anygpu.engine.devices import Device
 from anygpu.engine.places import moved
 from anygpu.ir.graph import Node, Shape, broadcast, broadcasts_to, identity, shape_text
@@ -101,8 +102,16 @@ def constant(value: np.ndarray) -> Node:
     return node
 
 
+_EXACT, _SMALL, _SINGLE = 1 << 53, 3e38, struct.Struct("f")  # ints that float64 has, and numbers that float32 has, which this rounds to
+
+
 def scalar(value: object, dtype: DType) -> Node:
     """A number in the dtype of a loop; ``OverflowError`` if a Python integer does not fit, as NumPy has it."""
+    kind = type(value)
+    if dtype is float64 and (kind is float or (kind is int and abs(value) <= _EXACT)):  # type: ignore[arg-type]
+        return Node("scalar", (), (float(value),), (), dtype)  # type: ignore[arg-type]
+    if dtype is float32 and (kind is float or (kind is int and abs(value) <= _EXACT)) and abs(value) <= _SMALL:  # type: ignore[arg-type]
+        return Node("scalar", (), _SINGLE.unpack(_SINGLE.pack(value)), (), dtype)
     with np.errstate(over="ignore"):
         converted = np.asarray(value, dtype.numpy)
     if dtype.is_complex:

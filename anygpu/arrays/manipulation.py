@@ -14,6 +14,8 @@ from anygpu.ir.graph import Shape, broadcasts_to, contiguous, shape_text
 
 def axes_of(axes: object, ndim: int) -> tuple[int, ...]:
     """An int or several as axes of an array; raises ``AxisError`` as NumPy does."""
+    if type(axes) is int and -ndim <= axes < ndim:
+        return (axes % ndim,)
     return normalize_axis_tuple(axes, ndim)  # type: ignore[arg-type]
 
 

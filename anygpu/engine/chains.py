@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from anygpu.ir.graph import Memory, Node, Place, Shape, contiguous
+from anygpu.ir.graph import Node, Place, Shape, contiguous
 from anygpu.passes.stages import Chain, staged_form
 
 MOST_OUTPUTS = 8
+MOST_STAGES = 8
 ALONE = ("scan", "update", "scatter", "reshape")  # what shares its kernel with nothing
 
 
@@ -72,15 +73,15 @@ def _ordered(made: Sequence[Group], reads: Sequence[set[int]]) -> list[Group]:
 
 @dataclass(frozen=True, slots=True)
 class _Nowhere:
-    """Memory that is not there yet."""
+    """Memory that is not there yet, at an address where none can be."""
 
-    address: int = 0
-    end: int = 0
+    address: int
     device: str = ""
     writeable: bool = True
 
-
-_NOWHERE: Memory = _Nowhere()
+    @property
+    def end(self) -> int:
+        return self.address
 
 
 class _Graph:
@@ -174,6 +175,7 @@ class _Graph:
         possible = (
             math.prod(shape) > 0
             and len(chain.stored) <= MOST_OUTPUTS
+            and count <= MOST_STAGES
             and all(chain.shows(node.shape) is not None for node in chain.stored)
             and not any(node.op in ("update", "scatter") for node in given)  # which lie where their operands do
             and staged_form(chain, list(map(_in_c_order, chain.stored)), {id(node): _in_c_order(node) for node in given}) is not None
@@ -182,4 +184,5 @@ class _Graph:
 
 
 def _in_c_order(node: Node) -> Place:
-    return Place(_NOWHERE, 0, contiguous(node.shape, node.dtype.itemsize))
+    """Where a node will lie, as far as its kernel's form depends on it: apart from all others."""
+    return Place(_Nowhere((1 << 100) + id(node)), 0, contiguous(node.shape, node.dtype.itemsize))

@@ -168,18 +168,17 @@ def postorder(roots: Iterable[Node]) -> list[Node]:
     found: list[Node] = []
     seen: set[int] = set()
     for root in roots:
-        stack: list[tuple[Node, int]] = [(root, 0)]
+        stack = [root]
         while stack:
-            node, at = stack.pop()
-            if at == 0:
-                if id(node) in seen or node.place is not None:
-                    continue
-                seen.add(id(node))
-            if at < len(node.args):
-                stack.append((node, at + 1))
-                child = node.args[at]
-                if child.place is None and id(child) not in seen:
-                    stack.append((child, 0))
+            node = stack[-1]
+            if id(node) in seen or node.place is not None:
+                stack.pop()
+                continue
+            waiting = [arg for arg in node.args if arg.place is None and id(arg) not in seen]
+            if waiting:
+                stack += waiting[::-1]  # the first is the first to be taken off
             else:
+                stack.pop()
+                seen.add(id(node))
                 found.append(node)
     return found

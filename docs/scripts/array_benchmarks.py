@@ -29,16 +29,15 @@ ENOUGH = 100_000  # elements from which nothing is to be slower than NumPy witho
 Entry = dict[str, object]
 
 NOTES = {
-    "axpy": "22 us of Python for each evaluation (two operations recorded, a flush, the value read), beside a kernel of about 20; NumPy needs 21 in all. From 300,000 elements on ours is the "
+    "axpy": "19 us of Python for each evaluation (two operations recorded, a flush, the value read), beside a kernel of 12; NumPy needs 15 in all. From 300,000 elements on ours is the "
     "faster one. Tried: one thread (the same).",
     "stencil": "55 us of Python: ten views and operations are recorded, beside a kernel of 43.",
-    "softmax": "45 us of Python, and four kernels, which read the numbers that three of them have written: `exp(x - max)` is computed for its sum and once more for the quotient, since it is "
-    "cheaper than its memory for more elements.",
-    "layer_norm": "three kernels of 81 us in all, and 100 us of Python for some twenty operations.",
-    "variance_0": "two kernels of 41 us in all (columns are walked with a stride), and 45 us of Python.",
-    "variance_1": "two kernels of 28 us in all, and 50 us of Python.",
+    "softmax": "one kernel of 30 us (all three stages of a row), and 50 us of Python.",
+    "layer_norm": "one kernel of 15 to 30 us, and 90 us of Python for some twenty operations.",
+    "variance_0": "one kernel of 10 to 20 us, and 50 us of Python.",
+    "variance_1": "one kernel of 10 to 20 us, and 50 us of Python.",
     "logistic": "24 us of NumPy's BLAS, 20 us of two kernels, and 97 us of Python: each of the two products ends a flush. With 20 columns NumPy's own call takes 25 us in all.",
-    "convolution": "NumPy's own transforms on one thread (SciPy's, where it is installed and there are 65536 elements), 92% of the time, and a flush between them.",
+    "convolution": "NumPy's own transforms on one thread (SciPy's for float32, where it is installed and there are 65536 elements), 92% of the time, and a flush between them.",
     "sort": "NumPy's own sort; the difference is the copy of the elements and the machine's noise.",
     "histogram": "NumPy's own histogram up to 65536 elements, and 1e5 is just above: the start of a kernel in two passes.",
 }

@@ -123,6 +123,26 @@ def test_same_bits_as_in_several_kernels(
             np.testing.assert_allclose(a, wanted, rtol=4000 * eps, atol=400 * eps * scale)
 
 
+@pytest.mark.parametrize("count", [3, 9, 20, 40])
+def test_long_chains(count: int, device: ag.Device) -> None:
+    x = np.random.default_rng(4).random((40, 50)) + 0.5
+    y = ag.asarray(x, device=device)
+    for _ in range(count):
+        x = x / x.sum(-1, keepdims=True) * 1.5
+        y = y / y.sum(-1, keepdims=True) * 1.5
+    np.testing.assert_allclose(np.asarray(y), x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [3, 15, 16, 17, 40])
+def test_rows_of_many_computed_arrays(count: int, device: ag.Device) -> None:
+    sources = np.random.default_rng(5).random((count, 30, 40))
+    for _ in range(3):
+        total = sum(ag.cumsum(ag.asarray(x, device=device), 0) for x in sources)
+        (got,) = softmax(ag, total)  # type: ignore[arg-type]
+        (want,) = softmax(np, np.cumsum(sources, 1).sum(0))
+        np.testing.assert_allclose(np.asarray(got), want, rtol=1e-9)
+
+
 def kernels(*arrays: object) -> int:
     return str(ag.explain(*arrays)).count("kernel ")
 
