@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anygpu.ir.graph import Node, Place, Shape, contiguous
+from anygpu.passes.fusion import CHEAP
 from anygpu.passes.stages import Chain, staged_form
 
 MOST_OUTPUTS = 8
 MOST_STAGES = 8
+LIGHT = ("exp", "exp2", "log")  # computing one of these twice takes less time than keeping it in the cache (measured for float32 and 64)
 ALONE = ("scan", "update", "scatter", "reshape")  # what shares its kernel with nothing
 
 
@@ -165,7 +167,8 @@ class _Graph:
                 reading = self.readers.get(id(root), set())
                 if id(root) in self.wanted or not reading <= used.keys():
                     visible.add(id(root))
-                if root.shape == shape and used[n] < count and (id(root) in visible or any(used[m] > used[n] for m in reading)):
+                again = any(used.get(m, 0) > used[n] for m in reading)
+                if root.shape == shape and used[n] < count and (id(root) in visible or (again and not self._is_light(root, held))):
                     held[used[n]].append(root)
                 elif id(root) in visible:
                     results.append(root)
@@ -181,6 +184,23 @@ class _Graph:
             and staged_form(chain, list(map(_in_c_order, chain.stored)), {id(node): _in_c_order(node) for node in given}) is not None
         )
         return chain if possible else None
+
+
+    def _is_light(self, node: Node, held: Sequence[Sequence[Node]]) -> bool:
+        """Whether a value is rather computed by each stage than held in memory for later ones: one light function, and cheap ones."""
+        kept = {id(other) for nodes in held for other in nodes}
+        costly, stack, seen = 0, [node], set()
+        while stack:
+            at = stack.pop()
+            if id(at) in seen or at.place is not None or at.op == "reduce" or id(at) in kept:
+                continue
+            seen.add(id(at))
+            if at.op == "map" and at.attrs[0] not in CHEAP:
+                costly += 1 if at.attrs[0] in LIGHT else 2
+            elif at.op not in ("map", "cast", "view", "scalar"):
+                return False
+            stack += at.args
+        return costly < 2
 
 
 def _in_c_order(node: Node) -> Place:

@@ -21,6 +21,18 @@ def softmax(m: ModuleType, x: np.ndarray) -> list[object]:
     return [e / m.sum(e, axis=-1, keepdims=True)]
 
 
+def expensive(m: ModuleType, x: np.ndarray) -> list[object]:
+    """What is expensive waits for the last stage in the memory of a result: float64 in one, bool results in none."""
+    e = m.tanh(x - m.max(x, axis=-1, keepdims=True)) * m.exp(x)
+    total = m.sum(e, axis=-1, keepdims=True)
+    return [e / total, e > total / x.shape[-1]]
+
+
+def two_expensive(m: ModuleType, x: np.ndarray) -> list[object]:
+    a, b = m.tanh(x), m.sin(x)
+    return [a * m.sum(a, axis=-1, keepdims=True) - b * m.sum(b, axis=-1, keepdims=True)]
+
+
 def parts_of_softmax(m: ModuleType, x: np.ndarray) -> list[object]:
     largest = m.max(x, axis=-1, keepdims=True)
     e = m.exp(x - largest)
@@ -95,7 +107,7 @@ def with_positions(m: ModuleType, x: np.ndarray) -> list[object]:
 
 
 PROGRAMS: list[Program] = [
-    softmax, parts_of_softmax, layer_norm, columns, everything, middle, three_stages, whole_results_in_between, looked_at_elsewhere,
+    softmax, expensive, two_expensive, parts_of_softmax, layer_norm, columns, everything, middle, three_stages, whole_results_in_between, looked_at_elsewhere,
     computed_in_between, two_chains, written_in_between, with_positions,
 ]  # fmt: skip
 SHAPES = [(7, 1000), (3, 40), (40, 5), (1, 500), (300, 35), (2, 5), (4, 20000), (600, 15)]
