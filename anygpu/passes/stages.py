@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from anygpu.ir.graph import AxisMap, Node, Place, Shape
-from anygpu.passes.fusion import ARGUMENT, BLOCK_PART, SERIAL_PART, Bindings, Form, Reduction, formed
+from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
+from anygpu.passes.fusion import ARGUMENT, BLOCK_PART, SERIAL_LENGTH, SERIAL_PART, Bindings, Form, Reduction, formed
 from anygpu.passes.tracing import Misaligned, Step, Tracer, Walked
 
 MOST_LOADS = 16
@@ -74,9 +74,32 @@ def staged_form(chain: Chain, places: Sequence[Place], assumed: Mapping[int, Pla
     inner = bound.extents[form.kept :]
     most = 2 * (BLOCK_PART if form.schedule == "block" else SERIAL_PART)
     length = math.prod(inner) if form.schedule == "block" or not inner else inner[0]
-    if length > most or len(form.loads) > MOST_LOADS:
+    form = replace(form, cuts=tuple(cuts))
+    if length > most or len(form.loads) > MOST_LOADS or not _is_even(form, math.prod(inner), _in_rows(chain)):
         return None
-    return replace(form, cuts=tuple(cuts)), bound
+    return form, bound
+
+
+def _in_rows(chain: Chain) -> bool:
+    """Whether an array in C order has the elements of a row side by side."""
+    strides = contiguous(chain.shape, 1)
+    return next((strides[axis] == 1 for axis in reversed(chain.axes) if chain.shape[axis] > 1), True)
+
+
+def _is_even(form: Form, length: int, in_rows: bool) -> bool:
+    """Whether each stage would reduce in the same order in a kernel of its own, which reads what earlier ones have stored in C order: if
+    every load that is not one element for a row, or the same for all rows, walks memory as those do, and each stage has such a load."""
+    if length <= SERIAL_LENGTH:
+        return True
+    moving = set()
+    for n, access in enumerate(form.loads):
+        rows = access.walk[-1] == "1"
+        columns = not rows and access.walk[form.kept - 1] != "0" and any(walk != "0" for walk in access.walk[form.kept :])
+        if (columns and in_rows) or (rows and not in_rows):
+            return False
+        if rows or columns:
+            moving.add(("load", n))
+    return all(any(form.steps[n] in moving for n in stage.steps) for stage in form.stages)
 
 
 def _stages(tracer: Tracer, chain: Chain) -> tuple[list[Reduction], list[tuple[int, int]], list[int]]:

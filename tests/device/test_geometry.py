@@ -186,12 +186,31 @@ def summed(x, out):
         out[i] = total - product
 
 
+def summed_twice(x, out):
+    i = ag.grid(1)
+    if i < x.shape[0]:
+        squares = np.float32(0)
+        for j in range(x.shape[1]):
+            squares += x[i, j] * x[i, j]
+        total = np.float32(0)
+        for j in range(x.shape[1]):
+            total += squares if squares != 0 else x[i, j]
+        last = np.float32(0)
+        for j in range(x.shape[1]):
+            before = last
+            last = before - total
+            if j == 20:
+                break
+        out[i] = total + last
+
+
+@pytest.mark.parametrize("function", [summed, summed_twice])
 @pytest.mark.parametrize("threads", [1, 8, 24, 31, 33, 64])
 @pytest.mark.parametrize("rows", [1, 7, 24, 600])
-def test_sums_keep_their_order_where_a_block_is_no_whole_vector(device, threads, rows):  # noqa: F811
+def test_sums_keep_their_order_where_a_block_is_no_whole_vector(device, threads, rows, function):  # noqa: F811
     x = np.random.default_rng(rows).random((rows, 37), np.float32)
     there, here = np.zeros(rows, np.float32), on(device, np.zeros(rows, np.float32))
-    kernel = ag.kernel(summed)
+    kernel = ag.kernel(function)
     kernel[-(-rows // threads), threads](x, there)
     kernel[-(-rows // threads), threads](on(device, x), here)
     assert here.to_numpy().tobytes() == there.tobytes()

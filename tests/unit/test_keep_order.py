@@ -1,4 +1,4 @@
-"""Sums that a device's compiler must not reorder: guarded, they are the same sums."""
+"""Sums that a device's compiler must not reorder: as fma they are the same sums."""
 
 import random
 
@@ -10,7 +10,7 @@ import anygpu as ag
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower
 from anygpu.ir.interp import interpret
-from anygpu.ir.kernel import Assign, Kernel, walk
+from anygpu.ir.kernel import For, Kernel, Op, Ref, While, operands, subexpressions, walk
 from anygpu.ir.verify import verify
 from anygpu.passes.keep_order import keep_order
 from anygpu.testing.agree import arguments_of, load
@@ -38,7 +38,7 @@ def sums(x, out):
 
 
 def same(kernel: Kernel, *args, blocks=1, threads=1) -> Kernel:
-    """``kernel`` guarded, which computes the same bits."""
+    """``kernel`` with its sums kept, which computes the same bits."""
     changed = keep_order(kernel)
     verify(changed)
     results = []
@@ -51,14 +51,23 @@ def same(kernel: Kernel, *args, blocks=1, threads=1) -> Kernel:
     return changed
 
 
-def guards(kernel: Kernel) -> set[str]:
-    return {s.var.name.split(".")[0] for s in walk(kernel.body) if isinstance(s, Assign) and ".before" in s.var.name}
+def sums_of(kernel: Kernel) -> set[str]:
+    """The floats that are added to, subtracted from or multiplied within loops, by the operations that compilers reorder."""
+    found = set()
+    for loop in walk(kernel.body):
+        if isinstance(loop, For | While):
+            for part in (e for s in walk((loop,)) for o in operands(s) for e in subexpressions(o)):
+                if isinstance(part, Op) and part.name in ("add", "sub", "mul") and part.dtype.is_float:
+                    found |= {a.var.name for a in part.args if isinstance(a, Ref)}
+    return found
 
 
-def test_what_is_carried_from_turn_to_turn_is_guarded():
+def test_what_is_carried_from_turn_to_turn_is_summed_by_fma():
     x, out = np.random.default_rng(1).random((5, 37)), np.zeros((5, 3))
     kernel = lower(sums, tuple(describe(a, "a").type for a in (x, out)), Options())
-    assert guards(same(kernel, x, out, threads=8)) == {"total", "product", "last"}
+    carried = {"total", "product", "last"}
+    assert sums_of(kernel) & carried == carried
+    assert not sums_of(same(kernel, x, out, threads=8)) & carried
 
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
