@@ -14,7 +14,7 @@ from anygpu.codegen.llvm import Writer, literal, scalar_type
 from anygpu.dtypes import DType, bool_, int64
 from anygpu.ir.kernel import Bitcast, Cast, Const, Dim, Expr, Op, Ref, Special, Var
 from anygpu.passes.intervals import Intervals
-from anygpu.passes.uniformity import UNIFORM, VARYING, Shape, combined_shape, expression_shape
+from anygpu.passes.uniformity import UNIFORM, VARYING, Shape, expression_shape
 
 Mask = str | None  # a mask vector (see LaneValues), or None where every lane of the strip is active
 ZERO = "zeroinitializer"
@@ -102,20 +102,20 @@ class LaneValues:
         """The value of an expression in all lanes."""
         match expr:
             case Const(value=value, dtype=dtype):
-                return Lanes(dtype, literal(value, dtype), self.shape_of(expr))
+                return Lanes(dtype, literal(value, dtype), UNIFORM)
             case Ref(var=var):
                 return self.read(var)
             case Special(name=name, axis=axis):
                 return self.specials[(name, axis)]
             case Dim(array=array, axis=axis):
                 return Lanes(int64, self.dims[(array, axis)], UNIFORM)
-            case Cast(arg=arg, dtype=dtype) | Bitcast(arg=arg, dtype=dtype):
-                inner = self.evaluate(arg)
-                emit = emit_cast if isinstance(expr, Cast) else emit_bitcast
-                return self._convert(inner, dtype, combined_shape(expr, [inner.shape]), emit)
+            case Cast(arg=arg, dtype=dtype):
+                return self._convert(self.evaluate(arg), dtype, self.shape_of(expr), emit_cast)
+            case Bitcast(arg=arg, dtype=dtype):
+                return self._convert(self.evaluate(arg), dtype, self.shape_of(expr), emit_bitcast)
             case Op(name=name, args=args, dtype=dtype):
                 values = [self.evaluate(a) for a in args]
-                shape = combined_shape(expr, [v.shape for v in values])
+                shape = self.shape_of(expr)
                 operand = values[-1].dtype
                 if shape == VARYING:
                     return Lanes(dtype, emit_operation(self.w, name, operand, self.width, [self.vector(v) for v in values]), VARYING)

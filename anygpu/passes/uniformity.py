@@ -105,25 +105,17 @@ def expression_shape(expr: Expr, variables: Shapes, specials: Mapping[tuple[str,
             return variables.get(var.name, UNIFORM)
         case Special(name=name, axis=axis):
             return specials.get((name, axis), UNIFORM)
-        case Cast(arg=arg) | Bitcast(arg=arg):
-            return combined_shape(expr, [expression_shape(arg, variables, specials)])
-        case Op(args=args):
-            return combined_shape(expr, [expression_shape(a, variables, specials) for a in args])
-
-
-def combined_shape(expr: Cast | Bitcast | Op, shapes: list[Shape]) -> Shape:
-    """The shape of an expression whose parts have these."""
-    match expr:
         case Cast(arg=arg, dtype=dtype):
-            shape = shapes[0]
+            shape = expression_shape(arg, variables, specials)
             integers = dtype.is_integer and arg.dtype.is_integer
             if shape.uniform:
                 return shape if integers else UNIFORM
             # Cutting high bits keeps the form; widening would not if the narrow value wrapped between two lanes.
             return shape if shape.affine and integers and dtype.bits <= arg.dtype.bits else VARYING
-        case Bitcast():
-            return UNIFORM if shapes[0].uniform else VARYING
+        case Bitcast(arg=arg):
+            return UNIFORM if expression_shape(arg, variables, specials).uniform else VARYING
         case Op(name=name, args=args, dtype=dtype):
+            shapes = [expression_shape(a, variables, specials) for a in args]
             regular = dtype.is_integer and all(s.stride is not None for s in shapes)
             found = _integer_shape(name, args, shapes) if regular else None
             if found is not None:

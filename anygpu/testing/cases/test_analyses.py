@@ -135,3 +135,17 @@ def test_tables_of_several_axes_whose_indices_are_data():
     spoiled = table.copy()
     spoiled[5, 1], spoiled[9, 0] = 32, 2**64 - 1
     assert check(walk, Grid(1, 32), spoiled, np.zeros(32, np.uint64)).error is not None
+
+
+@pytest.mark.parametrize("block", [32, 33, 64, 96, 7])
+def test_bits_of_positions(block):
+    """Of positions that are aligned at the start of a strip the low bits are those of the lane."""
+
+    @ag.kernel
+    def bits(out):
+        i, lane, thread = ag.grid(1), ag.laneid, ag.threadIdx.x
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = lane % 4, lane & 8, lane >> 2, lane // 16
+        out[i, 4], out[i, 5], out[i, 6], out[i, 7] = thread & 8, thread % 3, (thread * 4) & 12, (thread + 5) >> 3
+        out[i, 8], out[i, 9] = i & 6, (lane ^ 5) + (lane | 16)
+
+    check(bits, Grid(2, block), np.zeros((2 * block, 10), np.int64))
