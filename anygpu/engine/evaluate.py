@@ -16,7 +16,7 @@ from anygpu.engine.places import copy_of, moved, overlap
 from anygpu.engine.plans import MOST_PLANS, Executor, Immediate, Plan, Recording, Structure, stand_ins, structure_of
 from anygpu.engine.schedule import IN_PLACE, schedule, target_of
 from anygpu.ir.graph import AxisMap, Memory, Node, Place, Shape, broadcast, contiguous, postorder
-from anygpu.passes.fusion import Reducing, in_any_order, is_uniform, map_form, part_form, reduce_form, scatter_form, trace_map
+from anygpu.passes.fusion import Reducing, in_any_order, map_form, part_form, reduce_form, scatter_form, trace_map, uniform_steps
 from anygpu.passes.scans import accumulated, scan_form, scan_parts
 from anygpu.passes.stages import Chain, staged_form
 from anygpu.runtime.current import current
@@ -333,7 +333,7 @@ def _run_scatter(node: Node, target: Place, to: Executor) -> None:
     _, _, shape, axes, combine, distinct = node.attrs
     given = (indices, target, shape, axes)
     form, bound = scatter_form(value, *given)  # type: ignore[arg-type]
-    if combine or not (distinct or is_uniform(form, form.outputs[0][0])):  # equal elements may go to one place in any order
+    if combine or not (distinct or form.outputs[0][0] in uniform_steps(form)):  # equal elements may go to one place in any order
         if one_by_one(to.device, value.size) or (combine and not in_any_order(str(combine), value.dtype)):
             form, bound = scatter_form(value, *given, "ordered", combine)  # type: ignore[arg-type]
         elif combine:

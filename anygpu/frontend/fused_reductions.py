@@ -11,7 +11,7 @@ from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
 from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Ref, Special, Store, Var
-from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, is_uniform
+from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, uniform_steps
 
 
 def _accumulator(name: str) -> DType:
@@ -221,8 +221,8 @@ def in_stages(made: Emitter, schedule: Schedule) -> None:
 def _hoisted(made: Emitter, stage: Stage) -> Stage:
     """A stage without the steps that have one value for the row, which are computed here."""
     form = made.form
-    uniform = {n for n in stage.steps if is_uniform(form, n, form.kept)}
-    made.run(sorted(uniform))
+    uniform = uniform_steps(form, form.kept)
+    made.run([n for n in stage.steps if n in uniform])
     return replace(stage, steps=[n for n in stage.steps if n not in uniform])
 
 

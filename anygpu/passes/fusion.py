@@ -262,21 +262,27 @@ def scatter_form(
     return replace(form, schedule=schedule, combine=combine), bound
 
 
-def is_uniform(form: Form, step: int, kept: int = 0) -> bool:
-    """Whether a step has one value for the whole domain; or along the axes that are not ``kept``, for each element of those that are."""
-    match form.steps[step]:
-        case ("scalar", _) | ("reduced", _):
-            return True
-        case ("load", int(n)):
-            access = form.loads[n]
-            return all(walk == "0" for walk in access.walk[kept:]) and all(is_uniform(form, n, kept) for n in access.computed)
-        case ("index", int(axis), _):
-            return axis < kept
-        case ("cast" | "affine" | "wrap", int(operand), _):
-            return is_uniform(form, operand, kept)
-        case ("map", _, tuple(operands), _, _):
-            return all(is_uniform(form, n, kept) for n in operands)
-    return False
+def uniform_steps(form: Form, kept: int = 0) -> set[int]:
+    """The steps that have one value for the whole domain; or along the axes that are not ``kept``, for each element of those that are."""
+    found: set[int] = set()
+    for n, step in enumerate(form.steps):
+        match step:
+            case ("scalar" | "reduced", _):
+                same = True
+            case ("load", int(load)):
+                access = form.loads[load]
+                same = all(walk == "0" for walk in access.walk[kept:]) and found.issuperset(access.computed)
+            case ("index", int(axis), _):
+                same = axis < kept
+            case ("cast" | "affine" | "wrap", int(operand), _):
+                same = operand in found
+            case ("map", _, tuple(operands), _, _):
+                same = found.issuperset(operands)
+            case _:
+                same = False
+        if same:
+            found.add(n)
+    return found
 
 
 def _close(

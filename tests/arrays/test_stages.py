@@ -145,6 +145,14 @@ def test_long_chains(count: int, device: ag.Device) -> None:
     np.testing.assert_allclose(np.asarray(y), x, rtol=1e-12)
 
 
+def test_many_steps_of_a_row_s_value() -> None:
+    x = np.random.default_rng(8).random((40, 50)) + 0.5
+    y, total, here = ag.asarray(x), x.mean(-1, keepdims=True), ag.asarray(x).mean(-1, keepdims=True)
+    for _ in range(40):
+        total, here = total * 0.5 + total * total * 0.25, here * 0.5 + here * here * 0.25
+    np.testing.assert_allclose(np.asarray(y / here), x / total, rtol=1e-11)
+
+
 @pytest.mark.parametrize("count", [3, 15, 16, 17, 40])
 def test_rows_of_many_computed_arrays(count: int, device: ag.Device) -> None:
     sources = np.random.default_rng(5).random((count, 30, 40))
