@@ -261,9 +261,9 @@ def _axes(a: ndarray, s: Sequence[int | None] | None, axes: Sequence[int] | None
         axes = range(-len(s), 0)
     given = range(a.ndim) if axes is None else axes  # one that is given twice is transformed twice
     where = [at for axis in given for at in manipulation.axes_of(axis, a.ndim)] if a.ndim else []
-    sizes = [a.shape[axis] for axis in where] if s is None else [a.shape[w] if n == -1 else n for n, w in zip(s, where, strict=False)]
-    if len(sizes) != len(where):
+    if s is not None and len(s) != len(where):
         raise ValueError("Shape and axes have different lengths.")
+    sizes = [a.shape[axis] for axis in where] if s is None else [a.shape[w] if n == -1 else n for n, w in zip(s, where, strict=True)]
     return list(sizes), where
 
 

@@ -230,3 +230,9 @@ def test_more_rows_than_a_grid_has_blocks_along_y(device: ag.Device) -> None:
     x = np.random.default_rng(7).integers(-9, 9, (70001, 3))
     assert np.array_equal(np.asarray(ag.sort(ag.asarray(x, device=device), axis=1)), np.sort(x, axis=1))
     assert np.array_equal(np.asarray(ag.argsort(ag.asarray(x, device=device), axis=1)), np.argsort(x, axis=1, kind="stable"))
+
+
+@pytest.mark.parametrize("s", [(2, 2, 2), (2,)])
+def test_a_length_for_each_axis(s: tuple[int, ...], device: ag.Device) -> None:
+    with pytest.raises(ValueError, match="Shape and axes have different lengths"):
+        ag.fft.rfft2(ag.asarray(np.ones((5, 3)), device=device), s=s, axes=(0, 1))
