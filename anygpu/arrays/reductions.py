@@ -7,11 +7,12 @@ import operator
 
 import numpy as np
 
-from anygpu.arrays import elementwise, host
+from anygpu.arrays import elementwise, host, manipulation
 from anygpu.arrays.manipulation import axes_of
 from anygpu.arrays.ndarray import ndarray, wrap
 from anygpu.dtypes import DType, bool_, float32, int64, uint64
 from anygpu.ir.graph import Node, Shape
+from anygpu.passes.fusion import BLOCK_PART, SERIAL_PART
 
 
 class _Nothing:
@@ -22,6 +23,7 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
+LARGE = 1 << 20  # elements from which on the variance along a long axis is found in parts
 
 
 def reduce(
@@ -131,10 +133,50 @@ def var(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=NOT
     if not plain or count - ddof <= 0:
         return host.array(np.var, (x,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
     result = mine if mine.is_float else elementwise.known("f8")
-    centre = elementwise.binary("divide", reduce("add", x, axis, result, None, True), count)
-    apart = elementwise.binary("subtract", x, centre)
-    squares = reduce("add", elementwise.binary("multiply", apart, apart), axis, result, None, keepdims)
+    axes = _axes(axis, x.ndim)
+    if len(axes) == x.ndim > 1 and x._strides is None and not keepdims:  # one row
+        x, axes = manipulation.ravel(x), (0,)
+    part = _part_of(x, axes)
+    squares = _squares(x, axes, result, keepdims)[1] if part is None else _squares_in_parts(x, axes[0], part, result, keepdims)
     return elementwise.finish(elementwise.binary("divide", squares, count - ddof), out)
+
+
+def _squares(x: ndarray, axes: tuple[int, ...], dtype: DType, keepdims: bool) -> tuple[ndarray, ndarray]:
+    """The means over axes, which are kept as ones, and the sums of the squares around them."""
+    count = math.prod(x.shape[a] for a in axes)
+    centre = elementwise.binary("divide", reduce("add", x, axes, dtype, None, True), count)
+    apart = elementwise.binary("subtract", x, centre)
+    return centre, reduce("add", elementwise.binary("multiply", apart, apart), axes, dtype, None, keepdims)
+
+
+def _part_of(x: ndarray, axes: tuple[int, ...]) -> int | None:
+    """How long the parts of an axis are that is so long that its mean and the squares around it are better found in parts: then memory is
+    read once, since each part is in the cache when the squares are summed. None if it is not."""
+    if len(axes) != 1 or x.size < LARGE or x._storage.node.place is None:  # what is only recorded would have to be stored
+        return None
+    part = BLOCK_PART if x.strides[axes[0]] == x.itemsize else SERIAL_PART
+    return part if x.shape[axes[0]] > 2 * part else None
+
+
+def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: bool) -> ndarray:
+    """The sums of the squares around the means along an axis, from those of its parts (T. Chan, G. Golub, R. LeVeque, Updating formulae
+    and a pairwise algorithm for computing sample variances, 1979)."""
+    n, before = x.shape[axis], (slice(None),) * axis
+    count = n // part
+    whole = manipulation.reshape(x[(*before, slice(count * part))], (*x.shape[:axis], count, part, *x.shape[axis + 1 :]))
+    means, squares = _squares(manipulation.moveaxis(whole, axis, 0), (axis + 1,), dtype, True)
+    total = reduce("add", means, 0, dtype, None, False) * part
+    rest = n - count * part
+    if rest:
+        last, more = _squares(x[(*before, slice(count * part, None))], (axis,), dtype, True)
+        total = total + last * rest
+    mean = total / n
+    apart = means - mean
+    found = reduce("add", squares + apart * apart * part, 0, dtype, None, False)
+    if rest:
+        apart = last - mean
+        found = found + more + apart * apart * rest
+    return found if keepdims else manipulation.squeeze(found, axis)
 
 
 def std(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=NOTHING, mean=NOTHING, correction=NOTHING) -> ndarray:  # type: ignore[no-untyped-def]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import anygpu as ag
+from anygpu.arrays import reductions
 
 EVERY_DEVICE = True
 
@@ -82,3 +85,34 @@ def test_axis_errors() -> None:
         ag.zeros((2, 3)).sum(axis=2)
     with pytest.raises(ValueError, match="duplicate value in 'axis'"):
         ag.zeros((2, 3)).sum(axis=(0, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32"])
+@pytest.mark.parametrize("shape", [(1300, 7), (1024, 3), (5, 40000), (2, 16384 * 2), (3, 1500, 4), (50000,), (1, 600), (513, 1)], ids=str)
+def test_variances_in_parts(shape: tuple[int, ...], dtype: str, device: ag.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reductions, "LARGE", 500)
+    host = (np.random.default_rng(len(shape)).standard_normal(shape) * 100 + 30).astype(dtype)
+    x = ag.asarray(host, device=device)
+    wide = host.astype(np.float64)
+    tolerance = 2e-5 if dtype == "float32" else 1e-12
+    views: list[Callable[[Any], Any]] = [lambda a: a, lambda a: a[::-1], lambda a: a.T, lambda a: a[..., ::2]]
+    for view in views:
+        for axis in (None, *range(len(shape))):
+            given: list[dict[str, int]] = [{}, {"keepdims": True}, {"ddof": 1}]
+            for named in given:
+                if named.get("ddof") and (view(wide).shape[axis] if axis is not None else view(wide).size) == 1:
+                    continue
+                got, want = view(x).var(axis=axis, **named), view(wide).var(axis=axis, **named)
+                assert got.shape == want.shape
+                assert got.dtype == ("float32" if dtype == "float32" else "float64")
+                np.testing.assert_allclose(np.asarray(got), want, rtol=tolerance)
+    assert float(x.std()) == pytest.approx(wide.std(), rel=tolerance)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_variances_in_parts_of_what_is_not_finite(odd: float, device: ag.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reductions, "LARGE", 500)
+    host = np.random.default_rng(1).random((1300, 3))
+    host[700, 1] = odd
+    got = np.asarray(ag.asarray(host, device=device).var(axis=0))
+    assert np.array_equal(np.isnan(got), [False, True, False])
