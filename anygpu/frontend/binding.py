@@ -80,7 +80,8 @@ def bind(scope: Scope, name: str, value: Value, node: ast.AST) -> None:
         raise KernelError(f"variable '{name}' is {old} elsewhere and {new} here, which have no common type", "give each its own name", node)
     if joined != old:
         scope.shared.types[key] = joined
-        scope.shared.changed = True
+        scope.shared.grown |= old is None
+        scope.shared.changed |= old is not None
         scope.variables.pop(name, None)
     exprs = convert_leaves(scope, value, joined)
     if scope.assigned.get(name) == 1 and exprs and all(isinstance(e, Const) for e in exprs):

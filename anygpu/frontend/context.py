@@ -6,9 +6,11 @@ Lowering runs over the whole kernel again until no variable's type changes; only
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from anygpu.dtypes import DType
 from anygpu.errors import CompileError, Diagnostic, Location
@@ -45,7 +47,9 @@ class Shared:
 
     kernel: str
     types: dict[tuple[str, ...], Type] = field(default_factory=dict)
-    changed: bool = False
+    changed: bool = False  # whether a variable's type has become another one
+    grown: bool = False  # whether a variable has got its first type
+    waited: bool = False  # whether a statement needed a type that was not known yet
     unresolved: list[tuple[Scope, ast.AST, str]] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
@@ -58,11 +62,12 @@ class Shared:
     range_ndim: int = 0
     stack: list[object] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
+    known_tables: dict[int, tuple[Sequence[Value], np.ndarray, DType]] = field(default_factory=dict)  # tuples of constants, by id
     numbers: dict[int, tuple[object, Value]] = field(default_factory=dict)  # long tuples of numbers as values, by id
 
     def begin_pass(self) -> None:
         """Forget everything but the variables' types."""
-        self.changed = False
+        self.changed = self.grown = self.waited = False
         self.origins, self.mutations = {}, []
         self.unresolved, self.diagnostics, self.names, self.declared, self.constants, self.labels, self.size = [], [], {}, [], {}, 0, 0
 

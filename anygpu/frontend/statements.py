@@ -56,7 +56,7 @@ def _guarded(scope: Scope, node: ast.stmt, action: Callable[[], None]) -> None:
     except RecursionError:
         scope.report(KernelError(TOO_DEEP, TOO_DEEP_HINT), node)
     except Unresolved:
-        pass
+        scope.shared.waited = True
     for name in binding.assigned_names([node]):
         if (*scope.path, name) not in scope.shared.types and name not in scope.bound:
             scope.assigned.setdefault(name, 1)
@@ -150,7 +150,8 @@ def _run_passes(shared: Shared, source: Source, lower: Callable[[], None]) -> No
     for _ in range(MAXIMUM_PASSES):
         shared.begin_pass()
         lower()
-        if not shared.changed:
+        # a type that is found where a variable is first set changes nothing before that, unless something waits for it
+        if not shared.changed and not (shared.grown and (shared.waited or shared.unresolved or shared.diagnostics)):
             break
     else:
         raise CompileError(
@@ -217,6 +218,7 @@ def lower_function(function: FunctionType, dtypes: Sequence[DType]) -> Function:
         try:
             value = inlining.inline(scope, function, [Scalar(Ref(p)) for p in params], {}, source.node)
         except Unresolved:
+            shared.waited = True
             return
         except KernelError as error:
             scope.report(error, source.node)

@@ -67,13 +67,23 @@ def _chosen(scope: Scope, items: Sequence[Value], index: Expr, loc: Location) ->
     if isinstance(first, Tuple) and all(isinstance(i, Tuple) and _layout(i) == _layout(first) for i in items):
         columns = zip(*(i.items for i in items if isinstance(i, Tuple)), strict=True)
         return Tuple(tuple(_chosen(scope, column, index, loc) for column in columns), first.cls, first.names)
+    known = scope.shared.known_tables.get(id(items))
+    if known is not None:
+        return _looked_up(scope, _constant_table(scope, known[1], known[2], (len(items),)), index, loc)
     dtype = _common(items)
     if dtype is None:
         raise KernelError(
             "a tuple indexed at run time must hold numbers, or tuples of one shape that do", "unroll the loop: `for item in the_tuple`"
         )
     constants = _constants(items, dtype)
-    table = _local_table(scope, items, dtype, loc) if constants is None else _constant_table(scope, constants, dtype, (len(items),))
+    if constants is None:
+        return _looked_up(scope, _local_table(scope, items, dtype, loc), index, loc)
+    if isinstance(items, tuple):
+        scope.shared.known_tables[id(items)] = items, constants, dtype
+    return _looked_up(scope, _constant_table(scope, constants, dtype, (len(items),)), index, loc)
+
+
+def _looked_up(scope: Scope, table: View, index: Expr, loc: Location) -> Value:
     element = indexing.select(scope, table, (Scalar(index),))
     assert isinstance(element, Element)
     return indexing.load(scope, element, loc)
