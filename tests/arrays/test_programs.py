@@ -101,9 +101,11 @@ def run(choices: Choices, length: int) -> None:
     def compare(n: int) -> None:
         got, want = np.asarray(ours[n]), theirs[n]
         used = {str(v.dtype) for v in theirs}  # what was rounded to few bits keeps its error in wider types
-        running = any(".accumulate" in line for line in text)  # NumPy rounds a half after each step, and all may err to one side
+        # NumPy rounds a half after each step of a running sum, and all may err to one side
+        running = any(".accumulate" in line for line in text)
         steps = max((np.asarray(value).size for value in theirs), default=0) if running else 0
-        tolerance = (max(2e-2, steps * 2.0**-12) if running else 2e-3) if "float16" in used else 1e-4 if used & {"float32", "complex64"} else 1e-9
+        of_halves = max(2e-2, steps * 2.0**-12) if running else 2e-3
+        tolerance = of_halves if "float16" in used else 1e-4 if used & {"float32", "complex64"} else 1e-9
         with np.errstate(all="ignore"):
             wide = np.complex128 if want.dtype.kind == "c" else np.float64
             got, want = got.astype(wide), want.astype(wide)
