@@ -107,11 +107,11 @@ _EXACT, _SMALL, _SINGLE = 1 << 53, 3e38, struct.Struct("f")  # ints that float64
 
 def scalar(value: object, dtype: DType) -> Node:
     """A number in the dtype of a loop; ``OverflowError`` if a Python integer does not fit, as NumPy has it."""
-    kind = type(value)
-    if dtype is float64 and (kind is float or (kind is int and abs(value) <= _EXACT)):  # type: ignore[arg-type]
-        return Node("scalar", (), (float(value),), (), dtype)  # type: ignore[arg-type]
-    if dtype is float32 and (kind is float or (kind is int and abs(value) <= _EXACT)) and abs(value) <= _SMALL:  # type: ignore[arg-type]
-        return Node("scalar", (), _SINGLE.unpack(_SINGLE.pack(value)), (), dtype)
+    if type(value) is float or (type(value) is int and abs(value) <= _EXACT):
+        if dtype is float64:
+            return Node("scalar", (), (float(value),), (), dtype)
+        if dtype is float32 and abs(value) <= _SMALL:
+            return Node("scalar", (), _SINGLE.unpack(_SINGLE.pack(value)), (), dtype)
     with np.errstate(over="ignore"):
         converted = np.asarray(value, dtype.numpy)
     if dtype.is_complex:

@@ -105,7 +105,7 @@ def _rows(x: ndarray) -> Rows:
     count, n = x.shape
     step = memory.strides[1] // x.itemsize if n > 1 else 1
     distance = memory.strides[0] // x.itemsize if count > 1 else n * step
-    if step < 1 or distance < 1 or memory.buffer.address % np.result_type(x.dtype, np.complex64).itemsize:
+    if step < 1 or distance < 1 or memory.buffer.address % _wide(x.dtype).itemsize:
         return _rows(x.copy())
     return Rows(memory.buffer, x.dtype.name, step, distance)
 

@@ -12,7 +12,7 @@ from anygpu.arrays.manipulation import axes_of
 from anygpu.arrays.ndarray import ndarray, wrap
 from anygpu.dtypes import DType, bool_, float32, int64, uint64
 from anygpu.ir.graph import Node, Shape
-from anygpu.passes.fusion import BLOCK_PART, SERIAL_PART
+from anygpu.passes.fusion import part_length
 
 
 class _Nothing:
@@ -154,8 +154,7 @@ def _part_of(x: ndarray, axes: tuple[int, ...]) -> int | None:
     read once, since each part is in the cache when the squares are summed. None if it is not."""
     if len(axes) != 1 or x.size < LARGE or x._storage.node.place is None:  # what is only recorded would have to be stored
         return None
-    part = BLOCK_PART if x.strides[axes[0]] == x.itemsize else SERIAL_PART
-    return part if x.shape[axes[0]] > 2 * part else None
+    return part_length("block" if x.strides[axes[0]] == x.itemsize else "serial", (x.shape[axes[0]],))
 
 
 def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: bool) -> ndarray:

@@ -34,19 +34,17 @@ from anygpu.ir.kernel import (
     If,
     Kernel,
     Load,
-    Op,
     Print,
     Stmt,
     Store,
     WarpOp,
     While,
-    children,
     operands,
     subexpressions,
     walk,
 )
 from anygpu.passes.assume import assume
-from anygpu.passes.cost import costs, gains_by_width
+from anygpu.passes.cost import costs, gains_by_width, turns, weight
 from anygpu.passes.hoist_checks import hoist_checks
 from anygpu.passes.intervals import Intervals, analyse, interval
 from anygpu.passes.keep_order import keep_order
@@ -267,7 +265,7 @@ class Simt:
     def _written_out(self, stmt: For) -> int | None:
         """How many turns a loop makes that is written out; None for any other."""
         trips = self._trips(stmt) if self.target.unrolls else None
-        return trips if trips is not None and trips * _weight(stmt.body) <= UNROLLED else None
+        return trips if trips is not None and trips * weight(stmt.body) <= UNROLLED else None
 
     def _trips(self, stmt: For) -> int | None:
         """How many turns a loop makes, if that is known: the start may be any of several that make no difference."""
@@ -286,7 +284,7 @@ class Simt:
         if not self.target.unrolls or any(isinstance(s, For | While | Barrier | WarpOp | Print | Assert | Exit) for s in inner):
             return False
         checked = self.values.options.bounds_check and any(isinstance(s, Load | Store | Atomic) and s.checked for s in inner)
-        return not checked and _weight(stmt.body) <= 40
+        return not checked and weight(stmt.body) <= 40
 
     def _plain(self, stmt: For, step: int) -> bool:
         """Whether a loop's variable does not overflow on its way past the end."""
@@ -420,23 +418,6 @@ def _refuse(kernel: Kernel, loc: Location, message: str, hint: str) -> CompileEr
 
 
 UNROLLED = 512  # operations of a loop that is written out
-
-
-def turns(start: int, stop: int, step: int) -> int:
-    """How many numbers ``range(start, stop, step)`` has, which may be more than ``len`` can say."""
-    return max(0, -((start - stop) // step))
-
-
-def _weight(body: Body) -> int:
-    """About how many operations a body makes; those of a loop with constant bounds as often as it turns."""
-    total = 0
-    for stmt in body:
-        inner = sum(map(_weight, children(stmt)))
-        match stmt:
-            case For(start=Const(value=start), stop=Const(value=stop), step=Const(value=step)) if step:
-                inner *= turns(int(start), int(stop), int(step))
-        total += 1 + inner + sum(isinstance(e, Op) for o in operands(stmt) for e in subexpressions(o))
-    return total
 
 
 def prepare(kernel: Kernel, target: Target, options: DeviceOptions) -> tuple[Kernel, Intervals | None]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anygpu.ir.kernel import Assign, Block, Exit, If, Kernel, Load, Op, Stmt, Store, operands, subexpressions, walk
+from anygpu.ir.kernel import Assign, Block, Exit, If, Kernel, Load, Store, walk
+from anygpu.passes.cost import weight
 from anygpu.passes.uniformity import VARYING, Shape, expression_shape, uniformity
 
 _FEWEST_LOADS = 2  # that are worth the question
@@ -34,10 +35,6 @@ class Branches:
         loads = sum(isinstance(s, Load) and s.array in self.loaded for s in inside)
         return (
             loads >= _FEWEST_LOADS
-            and sum(map(_weight, inside)) <= _MOST_OPERATIONS
+            and weight(stmt.then) <= _MOST_OPERATIONS
             and not expression_shape(stmt.cond, self.shapes, SPECIALS).uniform
         )
-
-
-def _weight(stmt: Stmt) -> int:
-    return 1 + sum(isinstance(e, Op) for operand in operands(stmt) for e in subexpressions(operand))

@@ -10,8 +10,10 @@ from anygpu.codegen.llvm import Module, literal, memory_type, scalar_type
 from anygpu.codegen.simt_reports import report_function, site_function
 from anygpu.dtypes import DType, bool_, float32, int32, int64
 from anygpu.errors import Location, Site
+from anygpu.ir import build
 from anygpu.ir.kernel import Array, Bitcast, Cast, Const, Dim, Expr, Kernel, Op, Ref, Special, Var
 from anygpu.passes.intervals import State, is_exact
+from anygpu.passes.keep_order import NEVER
 
 _MAY_WRAP = ("add", "sub", "mul")
 _WORD_ORDER = ("grid", "block", "shared", "dynamic", "error", "print", "sync", "pointer", "offset", "extent", "stride", "scalar")
@@ -243,9 +245,8 @@ class Values:
         return self.target.some(self.w, bit) if self.options.votes else None
 
     def nothing(self) -> str:
-        """An i64 that is 0, which no compiler knows: whether the grid has no blocks."""
-        grid = self.special("grid_dim", 0)
-        return self.at_entry("nothing", lambda: self.w.emit(f"zext i1 {self.w.emit(f'icmp eq i64 {grid}, 0')} to i64"))
+        """An i64 that is 0, which no compiler knows."""
+        return self.at_entry("nothing", lambda: self.evaluate(build.cast(NEVER, int64)))
 
     def fail(self, site: int, index: list[str]) -> None:
         """Record a failure of this work-item."""

@@ -17,7 +17,8 @@ from anygpu.passes.stages import Chain, staged_form
 MOST_OUTPUTS = 8
 MOST_STAGES = 8
 LIGHT = ("exp", "exp2", "log")  # computing one of these twice takes less time than keeping it in the cache (measured for float32 and 64)
-ALONE = ("scan", "update", "scatter", "reshape")  # what shares its kernel with nothing
+IN_PLACE = ("update", "scatter")  # what writes into its first operand's memory
+ALONE = ("scan", *IN_PLACE, "reshape")  # what shares its kernel with nothing
 
 
 @dataclass(eq=False)
@@ -129,20 +130,21 @@ class _Graph:
 
     def _is_convex(self, numbers: Sequence[int]) -> bool:
         """Whether nothing else has to be computed after some of the groups, and before others."""
+        mask, before, after = self._together(numbers)
+        return not before & after & ~mask
+
+    def _together(self, numbers: Sequence[int]) -> tuple[int, int, int]:
+        """Some groups, what comes before any of them, and what comes after any."""
         mask = before = after = 0
         for n in numbers:
             mask |= 1 << n
             before |= self.before[n]
             after |= self.after[n]
-        return not before & after & ~mask
+        return mask, before, after
 
     def join(self, numbers: Sequence[int]) -> None:
         """Groups have become one: what comes after one of them comes after all."""
-        mask = before = after = 0
-        for n in numbers:
-            mask |= 1 << n
-            before |= self.before[n]
-            after |= self.after[n]
+        mask, before, after = self._together(numbers)
         for n in range(len(self.groups)):
             if self.before[n] & mask or mask >> n & 1:
                 self.before[n] |= (before | mask) & ~(1 << n)
@@ -180,11 +182,10 @@ class _Graph:
             and len(chain.stored) <= MOST_OUTPUTS
             and count <= MOST_STAGES
             and all(chain.shows(node.shape) is not None for node in chain.stored)
-            and not any(node.op in ("update", "scatter") for node in given)  # which lie where their operands do
+            and not any(node.op in IN_PLACE for node in given)  # which lie where their operands do
             and staged_form(chain, list(map(_in_c_order, chain.stored)), {id(node): _in_c_order(node) for node in given}) is not None
         )
         return chain if possible else None
-
 
     def _is_light(self, node: Node, held: Sequence[Sequence[Node]]) -> bool:
         """Whether a value is rather computed by each stage than held in memory for later ones: one light function, and cheap ones."""

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 
 from anygpu.dtypes import dtype_named, int32, int64
-from anygpu.engine.chains import Group
+from anygpu.engine.chains import IN_PLACE, Group
 from anygpu.engine.exclusive import exclusively
 from anygpu.engine.fused import FusedKernel, forget_kernels, fused_kernel, kernel_count
 from anygpu.engine.places import copy_of, moved, overlap
 from anygpu.engine.plans import MOST_PLANS, Executor, Immediate, Plan, Recording, Structure, stand_ins, structure_of
-from anygpu.engine.schedule import IN_PLACE, schedule, target_of
+from anygpu.engine.schedule import schedule, target_of
 from anygpu.ir.graph import AxisMap, Memory, Node, Place, Shape, broadcast, contiguous, postorder
 from anygpu.passes.fusion import Reducing, in_any_order, map_form, part_form, reduce_form, scatter_form, trace_map, uniform_steps
 from anygpu.passes.scans import accumulated, scan_form, scan_parts

@@ -40,21 +40,20 @@ def exclusive(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def compiles(function: Callable[P, R]) -> Callable[P, R]:
-    """``function``, which compiles, run by one thread at a time, and without collections of garbage meanwhile: it makes many small objects
+    """``function``, which compiles, `exclusive`, and without collections of garbage meanwhile: it makes many small objects
     that live until its end, and looking for cycles among them, and all others of the process, took a tenth of its time."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _lock:
-            collects = gc.isenabled()
-            gc.disable()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                if collects:
-                    gc.enable()
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            if collects:
+                gc.enable()
 
-    return call
+    return exclusive(call)
 
 
 def _before_fork() -> None:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anygpu.engine.chains import ALONE, MOST_OUTPUTS, Group, chained
+from anygpu.engine.chains import ALONE, IN_PLACE, MOST_OUTPUTS, Group, chained
 from anygpu.engine.places import overlap
 from anygpu.ir.graph import Node, Place
 from anygpu.passes.fusion import CHEAP
-
-IN_PLACE = ("update", "scatter")  # what writes into its first operand's memory
 
 
 def schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[Group]:
@@ -25,8 +23,9 @@ def schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[Group]:
         for arg in node.args:
             if arg.place is None:
                 consumers[id(arg)].append(node)
-    stored = _stored(order, roots, consumers)
-    hosts = _hosts(order, {id(root) for root in roots}, stored, consumers)
+    wanted = {id(root) for root in roots}
+    stored = _stored(order, wanted, consumers)
+    hosts = _hosts(order, wanted, stored, consumers)
     stored -= hosts.keys()
     finished = {id(host) for host in hosts.values()}
     levels: dict[int, int] = {}
@@ -54,28 +53,28 @@ def schedule(order: Sequence[Node], roots: Sequence[Node]) -> list[Group]:
         among[-1].reductions += reductions
         among[-1].reads += [read for read, _ in operands]
     found.sort(key=lambda group: (group.level, group.roots[0].op in IN_PLACE))
-    return chained(found, {id(root) for root in roots})
+    return chained(found, wanted)
 
 
 def _domain(reductions: Sequence[Node]) -> object:
     return (reductions[0].args[0].shape, reductions[0].attrs[1]) if reductions else None
 
 
-def _stored(order: Sequence[Node], roots: Sequence[Node], consumers: dict[int, list[Node]]) -> set[int]:
+def _stored(order: Sequence[Node], wanted: set[int], consumers: dict[int, list[Node]]) -> set[int]:
     """The nodes whose values go to memory, by id."""
-    stored = {id(root) for root in roots}
+    stored = set(wanted)
     costly: dict[int, bool] = {}
     for node in order:
         costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args) or (node.op == "map" and node.attrs[0] not in CHEAP)
         if node.op == "gather" and costly.get(id(node.args[0]), False):
             stored.add(id(node.args[0]))  # which may be computed again and again otherwise
             costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args[1:])
-        if node.op in ("reduce", "scan", "update", "scatter", "reshape"):
+        if node.op == "reduce" or node.op in ALONE:
             stored.add(id(node))
             costly[id(node)] = False
         if node.op == "scan" and costly.get(id(node.args[0]), False):
             stored.add(id(node.args[0]))  # an axis that is scanned in parts is read twice
-        if node.op in ("update", "scatter", "reshape"):
+        if node.op in (*IN_PLACE, "reshape"):
             stored.update(id(arg) for arg in node.args if arg.place is None and arg.op != "scalar" and not _writes_through(node, arg))
     targets: dict[int, set[int]] = {}
     for node in reversed(order):

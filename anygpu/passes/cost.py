@@ -131,3 +131,20 @@ def _is_long(stmt: Stmt) -> bool:
         case For() | While():
             return True
     return False
+
+
+def turns(start: int, stop: int, step: int) -> int:
+    """How many numbers ``range(start, stop, step)`` has, which may be more than ``len`` can say."""
+    return max(0, -((start - stop) // step))
+
+
+def weight(body: Body) -> int:
+    """About how many operations a body makes; those of a loop with constant bounds as often as it turns."""
+    total = 0
+    for stmt in body:
+        inner = sum(map(weight, children(stmt)))
+        match stmt:
+            case For(start=Const(value=start), stop=Const(value=stop), step=Const(value=step)) if step:
+                inner *= turns(int(start), int(stop), int(step))
+        total += 1 + inner + sum(isinstance(e, Op) for o in operands(stmt) for e in subexpressions(o))
+    return total

@@ -166,6 +166,12 @@ CHEAP = frozenset((
 ))  # fmt: skip
 
 
+def part_length(schedule: str, inner: Shape) -> int | None:
+    """How much of reduced axes a kernel takes that reduces them in parts; None if they are short enough to be reduced at once."""
+    length, part = (math.prod(inner), BLOCK_PART) if schedule == "block" else (inner[0] if inner else 1, SERIAL_PART)
+    return part if length > 2 * part else None
+
+
 def reduce_form(
     reducing: Sequence[Reducing], axes: tuple[int, ...], reduced: Sequence[Node], roots: Sequence[Node], places: Sequence[Place]
 ) -> tuple[Form, Bindings]:
@@ -191,14 +197,11 @@ def part_form(
     domain = tracer.domain[:kept]
     form, bound = _close(tracer, kept, found, len(tracer.steps), (), (), ())
     inner = bound.extents[form.kept :]
-    length = math.prod(inner)
-    if form.schedule == "block" and length > 2 * BLOCK_PART:
-        part, parts = BLOCK_PART, -(-length // BLOCK_PART)
-    elif form.schedule == "serial" and inner and inner[0] > 2 * SERIAL_PART:
-        part, parts = SERIAL_PART, -(-inner[0] // SERIAL_PART)
-    else:
+    part = part_length(form.schedule, inner)
+    if part is None:
         return None
     first = form.schedule == "serial"
+    parts = -(-(inner[0] if first else math.prod(inner)) // part)
     shape = (parts, *domain) if first else (*domain, parts)
     made = [[_part_node(shape, dtype, make) for dtype in reduction.parts] for reduction in found]
     bound = replace(bound, outputs=tuple([node.place.address for nodes in made for node in nodes if node.place]), parts=parts)

@@ -18,6 +18,7 @@ from anygpu.ir import build
 from anygpu.ir.kernel import Assign, Bitcast, Body, Expr, For, Kernel, Op, Ref, Special, Stmt, Var, While, walk
 from anygpu.passes.rewrite import map_bodies, map_operands, rewrite_expression
 
+NEVER = build.op("eq", Special("grid_dim", 0), build.constant(0, int64))  # false in every launch, which no compiler knows
 _INTEGERS = {float32: int32, float64: int64}
 
 
@@ -61,11 +62,10 @@ def keep_order(kernel: Kernel) -> Kernel:
         return expr
 
     changed = body(kernel.body, frozenset())
-    never = build.op("eq", Special("grid_dim", 0), build.constant(0, int64))
     known: list[Stmt] = []
     for (value, dtype), var in numbers.items():
         bits = build.constant(int(dtype.numpy.type(value).view(_INTEGERS[dtype].numpy)), _INTEGERS[dtype])
-        known.append(Assign(var, Bitcast(build.op("add", bits, build.cast(never, bits.dtype)), dtype)))
+        known.append(Assign(var, Bitcast(build.op("add", bits, build.cast(NEVER, bits.dtype)), dtype)))
     return replace(kernel, body=(*known, *changed))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
-from anygpu.passes.fusion import ARGUMENT, BLOCK_PART, SERIAL_LENGTH, SERIAL_PART, Bindings, Form, Reduction, formed
+from anygpu.passes.fusion import ARGUMENT, SERIAL_LENGTH, Bindings, Form, Reduction, formed, part_length
 from anygpu.passes.tracing import Misaligned, Step, Tracer, Walked
 
 MOST_LOADS = 16
@@ -72,10 +72,9 @@ def staged_form(chain: Chain, places: Sequence[Place], assumed: Mapping[int, Pla
     outputs = [_output(tracer.domain, node, place, chain) for node, place in zip(chain.stored, places, strict=True)]
     form, bound = formed(tracer, len(kept), tuple(reductions), epilogue, steps, outputs)
     inner = bound.extents[form.kept :]
-    most = 2 * (BLOCK_PART if form.schedule == "block" else SERIAL_PART)
-    length = math.prod(inner) if form.schedule == "block" or not inner else inner[0]
     form = replace(form, cuts=tuple(cuts))
-    if length > most or len(form.loads) > MOST_LOADS or not _is_even(form, math.prod(inner), _in_rows(chain)):
+    in_parts = part_length(form.schedule, inner) is not None
+    if in_parts or len(form.loads) > MOST_LOADS or not _is_even(form, math.prod(inner), _in_rows(chain)):
         return None
     return form, bound
 

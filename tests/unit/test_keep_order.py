@@ -1,5 +1,6 @@
 """Sums that a device's compiler must not reorder: as fma they are the same sums."""
 
+import functools
 import random
 
 import numpy as np
@@ -9,12 +10,11 @@ from hypothesis import strategies as st
 import anygpu as ag
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower
-from anygpu.ir.interp import interpret
 from anygpu.ir.kernel import For, Kernel, Op, Ref, While, operands, subexpressions, walk
-from anygpu.ir.verify import verify
 from anygpu.passes.keep_order import keep_order
 from anygpu.testing.agree import arguments_of, load
 from anygpu.testing.generate import generate
+from tests.unit.same_bits import same_bits
 
 
 def sums(x, out):
@@ -37,18 +37,7 @@ def sums(x, out):
         out[i, 2] = last + count
 
 
-def same(kernel: Kernel, *args, blocks=1, threads=1) -> Kernel:
-    """``kernel`` with its sums kept, which computes the same bits."""
-    changed = keep_order(kernel)
-    verify(changed)
-    results = []
-    for one in (kernel, changed):
-        given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-        with np.errstate(all="ignore"):
-            interpret(one, given, (blocks, 1, 1), (threads, 1, 1), libm="reference")
-        results.append([a.tobytes() for a in given if isinstance(a, np.ndarray)])
-    assert results[0] == results[1]
-    return changed
+same = functools.partial(same_bits, keep_order, libm="reference")
 
 
 def sums_of(kernel: Kernel) -> set[str]:

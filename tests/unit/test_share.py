@@ -1,5 +1,6 @@
 """Sharing of computed values: the same results with fewer branches, and nothing shared that only looks alike."""
 
+import functools
 import random
 
 import numpy as np
@@ -10,10 +11,8 @@ from hypothesis import strategies as st
 import anygpu as ag
 from anygpu.engine.arguments import describe
 from anygpu.engine.compile import Options, lower
-from anygpu.ir.interp import interpret
 from anygpu.ir.kernel import Assign, If, Kernel, Load, walk
 from anygpu.ir.text import parse_kernel
-from anygpu.ir.verify import verify
 from anygpu.libm.definitions import definition
 from anygpu.passes.contract import contract
 from anygpu.passes.expand import expand_operations
@@ -22,6 +21,7 @@ from anygpu.passes.products import split_products
 from anygpu.passes.share import share
 from anygpu.testing.agree import arguments_of, load
 from anygpu.testing.generate import generate
+from tests.unit.same_bits import same_bits
 
 VALUES = np.array([0.0, -0.0, 1.5, -2.25, 3e5, -7e8, 1e22, np.inf, -np.inf, np.nan, 1e-310, 0.1], np.float64)
 
@@ -31,18 +31,7 @@ def expanded(function, *args) -> Kernel:
     return expand_operations(contract(widen_halves(split_products(kernel))), definition)
 
 
-def same(kernel: Kernel, *args, blocks=1, threads=1) -> Kernel:
-    """``kernel`` shared, which computes the same bits."""
-    changed = share(kernel)
-    verify(changed)
-    results = []
-    for one in (kernel, changed):
-        given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-        with np.errstate(all="ignore"):
-            interpret(one, given, (blocks, 1, 1), (threads, 1, 1))
-        results.append([a.tobytes() for a in given if isinstance(a, np.ndarray)])
-    assert results[0] == results[1]
-    return changed
+same = functools.partial(same_bits, share)
 
 
 def branches(kernel: Kernel) -> int:
