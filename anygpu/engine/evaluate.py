@@ -236,8 +236,9 @@ def _run_reduction(group: Group, to: Executor) -> None:
         reducing = [Reducing(str(node.attrs[0]), node.args[0], node.dtype.name) for node in group.reductions]
         axes: tuple[int, ...] = group.reductions[0].attrs[1]  # type: ignore[assignment]
         while (found := part_form(reducing, axes, partial(_room, to))) is not None:
-            form, bound, reducing, axes = found
+            form, bound, following, axes = found
             to.launch(form, bound)
+            reducing = following  # not before: what was reduced gives its memory back
         form, bound = reduce_form(reducing, axes, group.reductions, group.roots, places)
         to.launch(form, bound)
     for root, place in zip(group.roots, places, strict=True):

@@ -116,3 +116,11 @@ def test_variances_in_parts_of_what_is_not_finite(odd: float, device: ag.Device,
     host[700, 1] = odd
     got = np.asarray(ag.asarray(host, device=device).var(axis=0))
     assert np.array_equal(np.isnan(got), [False, True, False])
+
+
+@pytest.mark.parametrize("columns", [2, 3, 40])
+def test_parts_of_parts(columns: int, device: ag.Device) -> None:
+    """So many rows are reduced in parts, and those in parts again: the memory of what a kernel reads stays until it has been read."""
+    x = np.ones((1 << 18, columns), np.float32)
+    for _ in range(3):  # computed, planned, by the plan
+        assert ag.asarray(x, device=device).sum(axis=0).tolist() == [1 << 18] * columns
