@@ -34,6 +34,7 @@ from anygpu.ir.kernel import (
     If,
     Kernel,
     Load,
+    Prefetch,
     Print,
     Stmt,
     Store,
@@ -107,6 +108,8 @@ class Simt:
                 self.warp.emit(stmt)
             case Barrier():
                 self.barrier(stmt)
+            case Prefetch():
+                pass  # a device hides the time that memory takes by its many warps
             case Fence(scope=scope):
                 self.target.fence(self.w, scope)
             case If():

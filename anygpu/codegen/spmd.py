@@ -33,6 +33,7 @@ from anygpu.ir.kernel import (
     Kernel,
     Load,
     Op,
+    Prefetch,
     Print,
     Stmt,
     Store,
@@ -113,6 +114,8 @@ class Spmd:
                 self.values.write(var, self.memory.load(stmt, mask), mask)
             case Store():
                 self.memory.store(stmt, mask)
+            case Prefetch():
+                self.memory.prefetch(stmt)
             case Atomic(var=var):
                 old = self.memory.atomic(stmt, mask)
                 if old is not None and var is not None:

@@ -18,7 +18,7 @@ from anygpu.codegen.llvm import memory_type, scalar_type
 from anygpu.codegen.spmd_slow import report, slow_load, slow_store
 from anygpu.dtypes import DType, Field, bool_, int64
 from anygpu.errors import Site
-from anygpu.ir.kernel import Array, Atomic, Expr, Load, Ref, Store, subexpressions
+from anygpu.ir.kernel import Array, Atomic, Expr, Load, Prefetch, Ref, Store, subexpressions
 from anygpu.passes.uniformity import UNIFORM, VARYING, Shape
 
 
@@ -33,6 +33,7 @@ class Memory:
 
 
 LaneAction = Callable[[str], None]
+CACHE_LINE = 64  # bytes
 
 
 class Support(Protocol):
@@ -276,6 +277,25 @@ class MemoryAccess:
         if kind == "contiguous":
             return Lanes(field.dtype, self._load_row(memory, field, index, mask if not self._safe_to_overread(memory) else None), VARYING)
         return Lanes(field.dtype, self._gather(memory, field, index, mask, self._loaded(stmt)), VARYING)
+
+    def prefetch(self, stmt: Prefetch) -> None:
+        """Ask for the lines of the cache that the strip's lanes are in, if they are in a row; inactive lanes too, since nothing fails."""
+        memory = self.memories[stmt.array]
+        index = self._indices(stmt.index)
+        itemsize = memory.array.itemsize
+        if any(not v.shape.uniform for v in index[:-1]) or memory.array.space == "local":
+            return
+        if not index or index[-1].shape.uniform:
+            size = itemsize
+        elif index[-1].shape == Shape(1) and memory.strides[-1] == itemsize:
+            size = itemsize * self.width
+        else:
+            return
+        address = self._address(memory, [self.scalar_index(v, v.text) for v in index], Field("", int64, 0))
+        self.w.module.declare("void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        for line in range(0, size, CACHE_LINE):
+            at = self.w.emit(f"getelementptr i8, ptr {address}, i64 {line}") if line else address
+            self.w.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
 
     def _safe_to_overread(self, memory: Memory) -> bool:
         return memory.array.space == "local"

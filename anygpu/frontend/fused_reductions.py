@@ -10,8 +10,8 @@ from anygpu.dtypes import DType, bool_, dtype_named, float32, int32, int64, plai
 from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Ref, Special, Store, Var
-from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, uniform_steps
+from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Prefetch, Ref, Special, Store, Var
+from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, is_whole, uniform_steps
 
 
 def _accumulator(name: str) -> DType:
@@ -191,7 +191,7 @@ def in_stages(made: Emitter, schedule: Schedule) -> None:
     staged = bool(spread or form.cuts)
     for n, stage in enumerate(form.stages):
         made.stage = _hoisted(made, stage) if staged else stage
-        last = n + 1 == len(form.stages) and not spread
+        last = made.ends = n + 1 == len(form.stages) and not spread
         accumulators = schedule.reduce(not last)
         if not last:
             made.reduced += [values[-1] for values in results(made, accumulators, schedule.start)]
@@ -203,6 +203,7 @@ def in_stages(made: Emitter, schedule: Schedule) -> None:
             rest, made.stage = made.stage, Stage((), single)
             _by(made, schedule.first, made.element)
             made.stage = rest
+        made.ends = True
         schedule.each(lambda _: made.element())
         return
 
@@ -258,6 +259,8 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> None:
         var = made.scope.temporary(int64, "k")
         made.index.append(Ref(var))
         with made.scope.nested() as body:
+            if axis + 1 == len(extents):
+                _ahead(made)
             loop(code, axis + 1)
         made.index.pop()
         begin, end = (start, stop) if axis == 0 else (build.integer(0), extents[axis])
@@ -269,6 +272,29 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> None:
         return accumulators
 
     in_stages(made, Schedule(reduce, loop, None, first, part))
+
+
+AHEAD = 16  # rows
+FEW = 64  # columns
+
+
+def _ahead(made: Emitter) -> None:
+    """Where there are few columns, ask for what is read of them some rows later: loads of less than a strip are made under a mask, and
+    processors foresee none of those (x.sum(axis=0) of 20 columns takes 1.1 ms without, 0.5 with)."""
+    form, scope, here = made.form, made.scope, made.index
+    columns = [
+        n for n in sorted({int(str(step[1])) for step in (form.steps[s] for s in made.stage.steps) if step[0] == "load"})
+        if is_whole(form.loads[n], form.kept) and form.loads[n].walk[form.kept - 1] == "1" and not form.loads[n].computed
+    ]  # fmt: skip
+    made.index = [*here[:-1], build.op("add", here[-1], build.integer(AHEAD))]
+    with scope.nested() as body:
+        for n in columns:
+            name = made.loads[n].name
+            scope.emit(Prefetch(name, (made.position(form.loads[n], name),)))
+    made.index = here
+    if columns:
+        extent = Special("extent", form.kept - (form.part == 0))
+        scope.emit(If(build.op("lt", extent, build.integer(FEW)), tuple(body)))
 
 
 def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:

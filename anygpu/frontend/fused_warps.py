@@ -26,10 +26,10 @@ from anygpu.frontend.fused_reductions import (
     take,
 )
 from anygpu.frontend.fused_scans import ALL, WARP, shuffle
-from anygpu.frontend.fused_steps import Emitter
+from anygpu.frontend.fused_steps import Emitter, unravel
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Store, Var, WarpOp
-from anygpu.passes.fusion import CHEAP, REDUCE_BLOCK, Reduction
+from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Prefetch, Ref, Special, Store, Var, WarpOp
+from anygpu.passes.fusion import CHEAP, REDUCE_BLOCK, Reduction, is_whole
 
 ITEMS = REDUCE_BLOCK // WARP  # work-items of a block that a lane stands for
 CANDIDATES = 32  # bytes of the values that a lane compares before it asks whether one is better
@@ -42,13 +42,20 @@ def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> 
     """A warp reduces for each result, as `fused_reductions.block` does."""
     scope = made.scope
     row = row_of(made, reduced, kept)
+    ahead = _ahead(made, row, kept)
+
+    def visit(place: Expr, code: Code) -> None:
+        """Run code at a place of the row, and let the next row's element at this place be fetched if this is the last time."""
+        at_place(made, row, place, code)
+        if made.ends:
+            ahead(place)
 
     def step(accumulators: Accumulators, place: Expr) -> None:
         """Take the element at a place into a work-item's accumulators."""
-        at_place(made, row, scope.pin(place), lambda _: take(made, accumulators, build.op("sub", place, row.start)))
+        visit(scope.pin(place), lambda _: take(made, accumulators, build.op("sub", place, row.start)))
 
     def reduce(everyone: bool) -> list[list[Var]]:
-        items = _one_by_one(made, step, row) if _is_long(made) else _together(made, step, row)
+        items = _one_by_one(made, step, row) if _is_long(made) else _together(made, visit, step, row)
         for n, reduction in enumerate(made.reductions):
             half = ITEMS // 2
             while half and items[0][n] is not items[half][n]:
@@ -71,7 +78,7 @@ def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> 
         var = scope.temporary(int64, "k")
         rest = scope.pin(build.op("sub", row.stop, build.op("mod", build.op("sub", row.stop, row.start), build.integer(WARP))))
         with scope.nested() as body:
-            at_place(made, row, scope.pin(build.op("add", Ref(var), Special("lane"))), code)
+            visit(scope.pin(build.op("add", Ref(var), Special("lane"))), code)
         scope.emit(For(var, row.start, rest, build.integer(WARP), tuple(body)))
         place = scope.pin(build.op("add", rest, Special("lane")))
         with scope.nested() as body:
@@ -79,6 +86,26 @@ def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> 
         scope.emit(If(build.op("lt", place, row.stop), tuple(body)))
 
     in_stages(made, Schedule(reduce, each, build.op("eq", Special("lane"), build.integer(0)), row.start, row.part))
+
+
+def _ahead(made: Emitter, row: Row, kept: Sequence[Expr]) -> Code:
+    """Code that asks for the elements at a place of the next row, of arrays that have other ones for each row: while a row is gone through
+    for the last time, out of the cache, memory would have nothing to do. Nothing, if a row is gone through only once."""
+    form, scope = made.form, made.scope
+    moving = [n for n, access in enumerate(form.loads) if is_whole(access, form.kept) and not access.computed]
+    if form.part or not (moving and (form.cuts or form.spread)):
+        return lambda place: None
+    following = unravel(scope, scope.pin(build.op("add", Special("block", 0), build.integer(1))), kept)
+
+    def ahead(place: Expr) -> None:
+        here = made.index
+        made.index = [*following, *unravel(scope, place, row.extents)]
+        for n in moving:
+            name = made.loads[n].name
+            scope.emit(Prefetch(name, (made.position(form.loads[n], name),)))
+        made.index = here
+
+    return ahead
 
 
 def _is_long(made: Emitter) -> bool:
@@ -90,7 +117,7 @@ def _is_long(made: Emitter) -> bool:
 Step = Callable[[Accumulators, Expr], None]
 
 
-def _together(made: Emitter, step: Step, row: Row) -> list[Accumulators]:
+def _together(made: Emitter, visit: Callable[[Expr, Code], None], step: Step, row: Row) -> list[Accumulators]:
     """A lane takes an element for each of its work-items at a time. "argmin" and "argmax", which no order matters to, have one accumulator
     for all of them."""
     scope, start, stop = made.scope, row.start, row.stop
@@ -103,7 +130,7 @@ def _together(made: Emitter, step: Step, row: Row) -> list[Accumulators]:
         values: dict[int, list[tuple[Expr, Expr]]] = {n: [] for n in bounds}
         for item, accumulators in enumerate(items):
             place = scope.pin(build.op("add", Ref(var), _offset(item)))
-            at_place(made, row, place, lambda _: made.element())
+            visit(place, lambda _: made.element())
             for n, (reduction, parts) in enumerate(zip(made.reductions, accumulators, strict=True)):
                 found = given(made, reduction)
                 if n not in bounds:

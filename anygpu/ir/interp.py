@@ -49,6 +49,7 @@ from anygpu.ir.kernel import (
     Kernel,
     Load,
     Op,
+    Prefetch,
     Print,
     Ref,
     Special,
@@ -267,7 +268,7 @@ class _Machine:
                 self.access(stmt, lanes)
             case Barrier():
                 self.barrier(stmt, lanes)
-            case Fence():
+            case Fence() | Prefetch():
                 pass  # statements take effect in order here
             case WarpOp(var=var, op=op, args=args, mask=mask, width=width):
                 values = [self.value(arg, lanes) for arg in args]

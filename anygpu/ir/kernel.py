@@ -168,6 +168,15 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """A hint that ``array[index]`` will be needed soon. It changes nothing, and the index may be out of bounds."""
+
+    array: str
+    index: tuple[Expr, ...]
+    loc: Location = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
 class Atomic:
     """A read-modify-write of ``ops.ATOMICS``; ``var`` takes the old value. ``cas`` has operands (expected, desired)."""
 
@@ -281,7 +290,7 @@ class Assert:
     loc: Location = UNKNOWN
 
 
-Stmt = Assign | Load | Store | Atomic | Barrier | Fence | WarpOp | If | For | While | Block | Exit | Print | Assert
+Stmt = Assign | Load | Store | Prefetch | Atomic | Barrier | Fence | WarpOp | If | For | While | Block | Exit | Print | Assert
 Body = tuple[Stmt, ...]
 
 
@@ -334,7 +343,7 @@ def operands(stmt: Stmt) -> tuple[Expr, ...]:
     match stmt:
         case Assign(value=value):
             return (value,)
-        case Load(index=index):
+        case Load(index=index) | Prefetch(index=index):
             return index
         case Store(index=index, value=value):
             return (*index, value)

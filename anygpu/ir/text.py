@@ -55,6 +55,7 @@ from anygpu.ir.kernel import (
     Kernel,
     Load,
     Op,
+    Prefetch,
     Print,
     Ref,
     Special,
@@ -217,6 +218,8 @@ class _Printer:
                 return f"{self.mention(var)} = {self.element(stmt)}"
             case Store(value=value):
                 return f"{self.element(stmt)} = {self.expression(value)}"
+            case Prefetch():
+                return f"prefetch {quote(stmt.array)}[{self.expressions(stmt.index)}]"
             case Atomic(var=var, op=op, operands=operands):
                 target = "" if var is None else f"{self.mention(var)} = "
                 return f"{target}atomic {op} {self.element(stmt)}, {self.expressions(operands)}"

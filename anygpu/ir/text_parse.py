@@ -33,6 +33,7 @@ from anygpu.ir.kernel import (
     Kernel,
     Load,
     Op,
+    Prefetch,
     Print,
     Ref,
     Scope,
@@ -246,6 +247,10 @@ class _Parser(Cursor):
             case "fence":
                 self.next()
                 return Fence(self.scope())
+            case "prefetch":
+                self.next()
+                array, index, _, _ = self.element()
+                return Prefetch(array, index)
             case "barrier":
                 self.next()
                 return Barrier(self.scope())

@@ -36,6 +36,7 @@ from anygpu.ir.kernel import (
     Kernel,
     Load,
     Op,
+    Prefetch,
     Print,
     Ref,
     Special,
@@ -279,6 +280,8 @@ class _Checker:
                 if (dtype := self.element(stmt)) is not None:
                     self.same(dtype, value.dtype, "the stored value's element")
                 self.writeable(stmt.array)
+            case Prefetch():
+                self.indexed(stmt)
             case Atomic():
                 self.atomic(stmt)
             case Barrier():
@@ -301,8 +304,8 @@ class _Checker:
     def same(self, wanted: DType, given: DType, what: str) -> None:
         self.require(wanted is given, f"{what} is {wanted} but the value is {given}")
 
-    def element(self, stmt: Load | Store | Atomic) -> DType | None:
-        """Check array, index and field; the dtype of the field, or None if there is no such scalar."""
+    def indexed(self, stmt: Load | Store | Atomic | Prefetch) -> Array | None:
+        """Check array and index; the array, if there is one."""
         for axis, index in enumerate(stmt.index):
             self.require(index.dtype in INDEX_DTYPES, f"index {axis} is {index.dtype}, not int64 or int32")
         array = self.arrays.get(stmt.array)
@@ -310,6 +313,13 @@ class _Checker:
             self.fault(f"there is no array '{stmt.array}'")
             return None
         self.require(len(stmt.index) == array.ndim, f"array '{array.name}' has {array.ndim} axes but {len(stmt.index)} indices are given")
+        return array
+
+    def element(self, stmt: Load | Store | Atomic) -> DType | None:
+        """Check array, index and field; the dtype of the field, or None if there is no such scalar."""
+        array = self.indexed(stmt)
+        if array is None:
+            return None
         if not self.require(0 <= stmt.field < len(array.fields), f"array '{array.name}' has no field {stmt.field}"):
             return None
         return array.fields[stmt.field].dtype

@@ -388,11 +388,20 @@ def _merge(domain: Shape, strides: Sequence[Shape], kept: int, indexed: set[int]
     return tuple(extents), [tuple(w) for w in walks], boundary, moved if indexed else None
 
 
+def is_whole(access: Access, kept: int) -> bool:
+    """Whether an access moves along kept and along reduced axes."""
+    return any(walk != "0" for walk in access.walk[:kept]) and any(walk != "0" for walk in access.walk[kept:])
+
+
 SERIAL_LENGTH = 32  # reductions of fewer elements are one work-item's
 
 
 def _schedule(extents: Shape, kept: int, loads: Sequence[Access]) -> Literal["serial", "block"]:
-    """Who reduces: one work-item for each result, or a block. A block, if what it walks lies in a row and there is enough of it."""
+    """Who reduces: one work-item for each result, or a block. A block, if what it walks lies in a row and there is enough of it.
+
+    Arrays that have an element for each of the domain decide, if there are any: what else is read is little.
+    """
     length = math.prod(extents[kept:])
+    loads = [a for a in loads if is_whole(a, kept)] or loads
     in_rows = any(a.walk[-1] == "1" for a in loads) or not any(a.walk[kept - 1] == "1" or a.walk[kept - 1] == "s" for a in loads)
     return "block" if len(extents) > kept and length > SERIAL_LENGTH and in_rows else "serial"

@@ -19,6 +19,7 @@ from anygpu.ir.kernel import (
     If,
     Load,
     Op,
+    Prefetch,
     Print,
     Ref,
     Stmt,
@@ -53,7 +54,7 @@ def map_operands(stmt: Stmt, change: Rewrite) -> Stmt:
     match stmt:
         case Assign(value=value):
             return replace(stmt, value=change(value))
-        case Load(index=index):
+        case Load(index=index) | Prefetch(index=index):
             return replace(stmt, index=tuple(map(change, index)))
         case Store(index=index, value=value):
             return replace(stmt, index=tuple(map(change, index)), value=change(value))

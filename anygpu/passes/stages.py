@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
-from anygpu.passes.fusion import ARGUMENT, SERIAL_LENGTH, Bindings, Form, Reduction, formed, part_length
+from anygpu.passes.fusion import ARGUMENT, SERIAL_LENGTH, Bindings, Form, Reduction, formed, is_whole, part_length
 from anygpu.passes.tracing import Misaligned, Step, Tracer, Walked
 
 MOST_LOADS = 16
@@ -92,11 +92,11 @@ def _is_even(form: Form, length: int, in_rows: bool) -> bool:
         return True
     moving = set()
     for n, access in enumerate(form.loads):
-        rows = access.walk[-1] == "1"
-        columns = not rows and access.walk[form.kept - 1] != "0" and any(walk != "0" for walk in access.walk[form.kept :])
-        if (columns and in_rows) or (rows and not in_rows):
+        rows, whole = access.walk[-1] == "1", is_whole(access, form.kept)
+        columns = not rows and whole and access.walk[form.kept - 1] != "0"
+        if (columns and in_rows) or (rows and whole and not in_rows):
             return False
-        if rows or columns:
+        if columns or (rows and (in_rows or whole)):
             moving.add(("load", n))
     return all(any(form.steps[n] in moving for n in stage.steps) for stage in form.stages)
 

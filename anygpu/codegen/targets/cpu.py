@@ -27,12 +27,14 @@ from anygpu.ir.kernel import (
     Barrier,
     Body,
     Expr,
+    For,
     If,
     Kernel,
     Op,
     Special,
     Var,
     WarpOp,
+    While,
     assigned,
     operands,
     subexpressions,
@@ -350,7 +352,7 @@ class Emission:
         return shared
 
     def _strip(self, block: tuple[str, str, str], mask: Mask) -> None:
-        """One strip. If a guard around all of the kernel holds in some lanes only, those run one by one, as scalar code."""
+        """One strip. If a guard around all of the kernel holds in some lanes only, those run apart: under a mask, or one by one."""
         guards, body = (
             self._guards() if mask is None and self.options.width > 1 and not needs_whole_warps(self.kernel) else ([], self.kernel.body)
         )
@@ -358,7 +360,7 @@ class Emission:
             self.strip_body(self.kernel.body, mask)
             return
         w, values = self.w, self.values
-        by_lane, end = w.fresh("by_lane"), w.fresh("strip_end")
+        some_lanes, end = w.fresh("some_lanes"), w.fresh("strip_end")
         start = len(w.lines)
         self.prepare()
         for prologue, cond in guards:
@@ -367,13 +369,13 @@ class Emission:
             whole, partial = w.fresh("whole_strip"), w.fresh("partial")
             w.branch_if(every, whole, partial, likely=True)
             w.block(partial)
-            w.branch_if(some, by_lane, end)
+            w.branch_if(some, some_lanes, end)
             w.block(whole)
         self.spmd.body(body, None)
         w.lines[start:start] = values.initial
         w.branch(end)
-        w.block(by_lane)
-        self._lane_by_lane(block)
+        w.block(some_lanes)
+        self._apart(block, guards, body)
         w.branch(end)
         w.block(end)
 
@@ -402,22 +404,25 @@ class Emission:
                 return VARYING not in (shape_of(a), shape_of(b)) and (shape_of(a).uniform or shape_of(b).uniform)
         return False
 
-    def _lane_by_lane(self, block: tuple[str, str, str]) -> None:
-        """Call the whole kernel for each lane of the strip in turn, with branches in place of masks.
+    def _apart(self, block: tuple[str, str, str], guards: list[tuple[Body, Expr]], body: Body) -> None:
+        """Call a function for a strip in which the guards hold for some lanes: it is one of its own, so that what it needs takes no
+        registers from the loop over whole strips.
 
-        It is a function of its own, so that what it needs takes no registers from the loop over whole strips.
+        A kernel without loops is run for each lane in turn, with branches in place of masks, which takes less time to compile.
         """
         position = [self.values.specials[("thread", axis)].text for axis in range(3)]
         given = (self.linear_block, *block, *position, self.first_thread)
-        self.w.do(f"call void @by_lane(ptr %args, ptr %arena, {', '.join(f'i64 {text}' for text in given)})")
+        self.w.do(f"call void @some_lanes(ptr %args, ptr %arena, {', '.join(f'i64 {text}' for text in given)})")
         names = ("%linear", "%bx", "%by", "%bz", "%tx", "%ty", "%tz", "%first")
         outer = (self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread)
         memories = dict(self.memories)
+        masked = any(isinstance(stmt, For | While) for stmt in walk(body))
+        width = self.options.width if masked else 1
         self.w = Writer(self.module)
         self.words, self.scalars = {}, []
-        self._build(1, {})
+        self._build(width, self.special_shapes if masked else {})
         self.load_words(self.w.entry)
-        self.declare_arrays("%arena", 1)
+        self.declare_arrays("%arena", width)
         self.linear_block = "%linear"
 
         def lane(number: str) -> None:
@@ -426,15 +431,35 @@ class Emission:
             self.define_positions(("%bx", "%by", "%bz"), [Lanes(int64, text, UNIFORM) for text in (x, "%ty", "%tz")])
             self.strip_body(self.kernel.body, None)
 
-        self.count(str(self.options.width), "0", lane)
+        if masked:
+            self._masked(guards, body)
+        else:
+            self.count(str(self.options.width), "0", lane)
         self.w.do("ret void")
         parameters = ", ".join(f"i64 {name}" for name in names)
-        self.module.definitions["@by_lane"] = (
-            f"define internal void @by_lane(ptr %args, ptr noalias %arena, {parameters}) noinline cold {{\n{self.w.body()}\n}}"
+        attributes = "noinline" if masked else "noinline cold"
+        self.module.definitions["@some_lanes"] = (
+            f"define internal void @some_lanes(ptr %args, ptr noalias %arena, {parameters}) {attributes} {{\n{self.w.body()}\n}}"
         )
         self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread = outer
         self.memories.clear()
         self.memories.update(memories)
+
+    def _masked(self, guards: list[tuple[Body, Expr]], body: Body) -> None:
+        """A strip under the mask of the lanes for which all guards hold."""
+        self.first_thread = "%first"
+        x = Lanes(int64, "%tx", Shape(1))
+        self.define_positions(("%bx", "%by", "%bz"), [x, Lanes(int64, "%ty", UNIFORM), Lanes(int64, "%tz", UNIFORM)])
+        start = len(self.w.lines)
+        self.prepare()
+        mask: Mask = None
+        for prologue, cond in guards:
+            self.spmd.body(prologue, mask)
+            mask = self.values.mask_and(mask, self.values.condition(cond))
+        self.spmd.body(body, mask)
+        self.w.lines[start:start] = self.values.initial
+        if self.w.terminated:
+            self.w.block(self.w.fresh("after"))
 
     def blocks(self, body: Callable[[str, tuple[str, str, str]], None]) -> None:
         """Walk the blocks from ``begin`` to ``end``: the position is divided out once and counted on from there."""
