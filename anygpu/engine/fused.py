@@ -35,8 +35,10 @@ def prepared(form: Form, bound: Bindings) -> tuple[Triple, int, tuple[int, ...],
     if not form.ranged:
         count = math.prod(extents[: form.kept])
         grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
-        if form.schedule != "block":  # a warp for each part
+        if form.schedule not in ("middle", "block"):  # a warp for each part
             grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
+        if form.schedule in ("tiny", "short"):  # a warp for 32
+            grid = (-(-count // REDUCE_BLOCK), 1, 1)
         block = REDUCE_BLOCK
         tail = (*extents[form.kept :], *extents[: form.kept])
     else:
@@ -154,6 +156,6 @@ def _elements(access: Access, extents: Sequence[int]) -> int:
 
 def _options(form: Form) -> Options:
     if not form.ranged:
-        return Options(False, False, 0, "aligned", 32, form.small, (32 if form.schedule == "block" else REDUCE_BLOCK, 1, 1))
+        return Options(False, False, 0, "aligned", 32, form.small, (32 if form.schedule in ("middle", "block") else REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 

@@ -85,7 +85,8 @@ def _artifact(form: Form, device: Device, flat_grid: bool, aligned: bool) -> Dev
     block = (REDUCE_BLOCK, 1, 1)
     assumed = DeviceOptions(form.small, False, block, ranged=form.ranged, flat_grid=flat_grid, aligned=aligned)
     assumed = seen(assumed, device, form.ranged)
-    text = "\n".join(["fused", repr(form), compiler_fingerprint(), target, repr(assumed)])
+    shuffles = not device.capabilities.on_cpu
+    text = "\n".join(["fused", repr(form), compiler_fingerprint(), target, repr(assumed), repr(shuffles)])
     key = hashlib.sha256(text.encode()).hexdigest()
     data = disk_cache().get(key)
     found = None if data is None else pickle.loads(data)
@@ -94,7 +95,7 @@ def _artifact(form: Form, device: Device, flat_grid: bool, aligned: bool) -> Dev
     from anygpu.frontend.fused import lower_form
     from anygpu.ir.verify import verify
 
-    kernel = lower_form(form)
+    kernel = lower_form(form, shuffles=shuffles)
     verify(kernel)
     made = artifact_for(kernel, run_passes(kernel), assumed, target)
     disk_cache().put(key, pickle.dumps(made, protocol=5))

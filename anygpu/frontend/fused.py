@@ -13,12 +13,13 @@ from anygpu.frontend.fused_compaction import compaction
 from anygpu.frontend.fused_reductions import block, serial
 from anygpu.frontend.fused_scans import columns, rows
 from anygpu.frontend.fused_scatters import atomic, claim, ordered, winner
+from anygpu.frontend.fused_short import short_by_items, short_by_lanes
 from anygpu.frontend.fused_steps import Emitter
 from anygpu.frontend.fused_warps import warp_block
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar
 from anygpu.ir.kernel import Array, Expr, Kernel, Ref, Special, Var
-from anygpu.passes.fusion import Access, Form
+from anygpu.passes.fusion import CHEAP, Access, Form
 
 _SCATTERS = {"claim": claim, "winner": winner, "atomic": atomic}
 
@@ -33,11 +34,12 @@ def _source() -> Source:
     return Source(cast(FunctionType, _fused), definition, 0, 0)
 
 
-def lower_form(form: Form, warps: bool = False) -> Kernel:
+def lower_form(form: Form, warps: bool = False, shuffles: bool = True) -> Kernel:
     """The KERNEL IR of a form: a range launch over the kept axes, or for the schedules "block" and "rows" a grid of blocks.
 
     Parameters in order: loads, outputs, scalars, integers, strides (those of each access that walks by "s", axis by axis), the extents of
     the reduced axes, and for a grid the kept extents too. ``warps``: the blocks of the schedule "block" are of one warp.
+    ``shuffles``: lanes exchange values as fast as they compute.
     """
     ranged = form.ranged
     range_ndim = form.kept + (form.part > 0) if ranged else 0
@@ -94,11 +96,19 @@ def lower_form(form: Form, warps: bool = False) -> Kernel:
             rows(made, kept, reduced[0])
         elif form.schedule in ("count", "compact"):
             compaction(made, reduced)
+        elif form.schedule in ("tiny", "short"):
+            by_lanes = shuffles and (form.schedule == "short" or not _is_heavy(form))
+            (short_by_lanes if by_lanes else short_by_items)(made, reduced, kept)
         elif warps:
             warp_block(made, reduced, kept)
         else:
             block(made, reduced, kept)
     return Kernel("fused", tuple(params), tuple(shared.declared), tuple(scope.body), range_ndim)
+
+
+def _is_heavy(form: Form) -> bool:
+    """Whether computing an element takes longer than reading it out of the cache: an idle lane would cost more than a stride does."""
+    return bool(form.cuts or form.spread) or any(step[0] == "map" and step[1] not in CHEAP for step in form.steps[: form.epilogue])
 
 
 def _outputs(form: Form) -> list[Access]:

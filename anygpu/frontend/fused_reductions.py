@@ -251,20 +251,8 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> None:
     for extent in extents[1:]:
         first = build.op("mul", first, extent)
 
-    def loop(code: Code, axis: int = 0) -> None:
-        if axis == len(extents):
-            axes = made.index[len(made.index) - len(extents) :]
-            code(ravel(axes, extents) if axes else start)
-            return
-        var = made.scope.temporary(int64, "k")
-        made.index.append(Ref(var))
-        with made.scope.nested() as body:
-            if axis + 1 == len(extents):
-                _ahead(made)
-            loop(code, axis + 1)
-        made.index.pop()
-        begin, end = (start, stop) if axis == 0 else (build.integer(0), extents[axis])
-        made.scope.emit(For(var, begin, end, build.integer(1), tuple(body)))
+    def loop(code: Code) -> None:
+        in_order(made, extents, start, stop, code)
 
     def reduce(everyone: bool) -> list[list[Var]]:
         accumulators = starts(made)
@@ -272,6 +260,23 @@ def serial(made: Emitter, extents: Sequence[Expr]) -> None:
         return accumulators
 
     in_stages(made, Schedule(reduce, loop, None, first, part))
+
+
+def in_order(made: Emitter, extents: Sequence[Expr], start: Expr, stop: Expr, code: Code, axis: int = 0) -> None:
+    """Run code for each element of the reduced axes, of which the first goes from ``start`` to ``stop``."""
+    if axis == len(extents):
+        axes = made.index[len(made.index) - len(extents) :]
+        code(ravel(axes, extents) if axes else start)
+        return
+    var = made.scope.temporary(int64, "k")
+    made.index.append(Ref(var))
+    with made.scope.nested() as body:
+        if axis + 1 == len(extents):
+            _ahead(made)
+        in_order(made, extents, start, stop, code, axis + 1)
+    made.index.pop()
+    begin, end = (start, stop) if axis == 0 else (build.integer(0), extents[axis])
+    made.scope.emit(For(var, begin, end, build.integer(1), tuple(body)))
 
 
 AHEAD = 16  # rows
@@ -284,7 +289,7 @@ def _ahead(made: Emitter) -> None:
     form, scope, here = made.form, made.scope, made.index
     columns = [
         n for n in sorted({int(str(step[1])) for step in (form.steps[s] for s in made.stage.steps) if step[0] == "load"})
-        if is_whole(form.loads[n], form.kept) and form.loads[n].walk[form.kept - 1] == "1" and not form.loads[n].computed
+        if form.schedule == "serial" and is_whole(form.loads[n], form.kept) and form.loads[n].walk[form.kept - 1] == "1" and not form.loads[n].computed
     ]  # fmt: skip
     made.index = [*here[:-1], build.op("add", here[-1], build.integer(AHEAD))]
     with scope.nested() as body:

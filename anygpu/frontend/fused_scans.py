@@ -130,11 +130,12 @@ def _combine(made: Emitter, function: str, parts: Sequence[Var], other: Value, w
         made.scope.emit(Assign(var, build.op("select", where, both, alone)))
 
 
-def shuffle(made: Emitter, op: str, value: Expr, lane: int) -> Expr:
+def shuffle(made: Emitter, op: str, value: Expr, lane: int | Expr) -> Expr:
     """A value of another lane."""
+    other = build.constant(lane, int32) if isinstance(lane, int) else made.scope.pin(build.cast(lane, int32))
     carried = build.cast(value, int32) if value.dtype is bool_ else value
     var = made.scope.temporary(carried.dtype, op)
-    made.scope.emit(WarpOp(var, op, (made.scope.pin(carried), build.constant(lane, int32)), build.constant(ALL, uint32)))
+    made.scope.emit(WarpOp(var, op, (made.scope.pin(carried), other), build.constant(ALL, uint32)))
     return Ref(var) if value.dtype is not bool_ else made.scope.pin(build.cast(Ref(var), bool_))
 
 

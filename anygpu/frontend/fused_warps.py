@@ -55,9 +55,12 @@ def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> 
         visit(scope.pin(place), lambda _: take(made, accumulators, build.op("sub", place, row.start)))
 
     def reduce(everyone: bool) -> list[list[Var]]:
-        items = _one_by_one(made, step, row) if _is_long(made) else _together(made, visit, step, row)
+        if made.form.schedule == "middle" and not _is_long(made):
+            items = [_halves(made, visit, row)]
+        else:
+            items = _one_by_one(made, step, row) if _is_long(made) else _together(made, visit, step, row)
         for n, reduction in enumerate(made.reductions):
-            half = ITEMS // 2
+            half = len(items) // 2
             while half and items[0][n] is not items[half][n]:
                 for item in range(half):
                     combine(made, reduction, items[item][n], [Ref(v) for v in items[item + half][n]])
@@ -115,9 +118,10 @@ def _is_long(made: Emitter) -> bool:
 
 
 Step = Callable[[Accumulators, Expr], None]
+Visit = Callable[[Expr, Code], None]
 
 
-def _together(made: Emitter, visit: Callable[[Expr, Code], None], step: Step, row: Row) -> list[Accumulators]:
+def _together(made: Emitter, visit: Visit, step: Step, row: Row) -> list[Accumulators]:
     """A lane takes an element for each of its work-items at a time. "argmin" and "argmax", which no order matters to, have one accumulator
     for all of them."""
     scope, start, stop = made.scope, row.start, row.stop
@@ -143,12 +147,71 @@ def _together(made: Emitter, visit: Callable[[Expr, Code], None], step: Step, ro
     scope.emit(For(var, start, whole, build.integer(REDUCE_BLOCK), tuple(body)))
     count = build.op("floordiv", build.op("sub", stop, start), build.integer(REDUCE_BLOCK))
     rest = scope.pin(build.op("add", start, build.op("mul", count, build.integer(REDUCE_BLOCK))))
-    for item, accumulators in enumerate(items):
-        place = build.op("add", rest, _offset(item))
-        with scope.nested() as body:
-            step(accumulators, place)
-        scope.emit(If(build.op("lt", place, stop), tuple(body)))
+    _edge(made, visit, step, row, rest, items)
     return items
+
+
+def _halves(made: Emitter, visit: Visit, row: Row) -> Accumulators:
+    """A row of at most an element for each work-item of the block: a lane has up to eight, which are combined as soon as the two are there,
+    so that few are there at a time. What does not exist is not looked at: it would change nothing."""
+    scope, length = made.scope, row.stop
+
+    def elements(item: int) -> Accumulators:
+        """This lane's element, or the start if it has none."""
+        found = starts(made)
+        place = scope.pin(_offset(item))
+        with scope.nested() as body:
+            visit(place, lambda _: made.element())
+            for reduction, parts in zip(made.reductions, found, strict=True):
+                if is_counted(reduction):
+                    advance(made, reduction, parts, given(made, reduction)[0], place)
+                else:
+                    combine(made, reduction, parts, given(made, reduction))
+        scope.emit(If(build.op("lt", place, length), tuple(body)))
+        return found
+
+    def halves(item: int, distance: int) -> Accumulators:
+        """The elements of a lane from an item on, each so many items apart."""
+        if distance == ITEMS:
+            return elements(item)
+        found = halves(item, 2 * distance)
+        with scope.nested() as body:
+            others = halves(item + distance, 2 * distance)
+            for reduction, parts, other in zip(made.reductions, found, others, strict=True):
+                combine(made, reduction, parts, [Ref(v) for v in other])
+        scope.emit(If(build.op("gt", length, build.integer((item + distance) * WARP)), tuple(body)))
+        return found
+
+    return halves(0, 1)
+
+
+def _edge(made: Emitter, visit: Visit, step: Step, row: Row, rest: Expr, items: Sequence[Accumulators]) -> None:
+    """Take what is left of a row from ``rest`` on, less than an element for each work-item: whole warps first, then lanes that have one."""
+    scope, stop = made.scope, row.stop
+    whole = scope.pin(build.op("floordiv", build.op("sub", stop, rest), build.integer(WARP)))
+    for item, accumulators in enumerate(items[:-1]):
+        with scope.nested() as body:
+            step(accumulators, build.op("add", rest, _offset(item)))
+        scope.emit(If(build.op("gt", whole, build.integer(item)), tuple(body)))
+    left = scope.pin(build.op("add", rest, build.op("mul", whole, build.integer(WARP))))
+    with scope.nested() as some:
+        place = scope.pin(build.op("add", left, Special("lane")))
+        values = starts(made)
+        with scope.nested() as body:
+            visit(place, lambda _: made.element())
+            for reduction, parts in zip(made.reductions, values, strict=True):
+                for var, value in zip(parts, given(made, reduction), strict=False):  # a counted one has its place besides
+                    scope.emit(Assign(var, value))
+        scope.emit(If(build.op("lt", place, stop), tuple(body)))
+        for item, accumulators in enumerate(items):
+            with scope.nested() as body:
+                for reduction, parts, found in zip(made.reductions, accumulators, values, strict=True):
+                    if is_counted(reduction):
+                        advance(made, reduction, parts, Ref(found[0]), build.op("sub", place, row.start))
+                    else:
+                        combine(made, reduction, parts, [Ref(v) for v in found])
+            scope.emit(If(build.op("eq", whole, build.integer(item)), tuple(body)))
+    scope.emit(If(build.op("lt", left, stop), tuple(some)))
 
 
 def _bound(made: Emitter, parts: Sequence[Var]) -> Var:

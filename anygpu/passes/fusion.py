@@ -17,7 +17,7 @@ from anygpu.dtypes import DType, dtype_named
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
 from anygpu.passes.tracing import Step, Tracer, Walked
 
-Schedule = Literal["map", "serial", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "count", "compact"]
+Schedule = Literal["map", "serial", "tiny", "short", "middle", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "count", "compact"]
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
 
@@ -125,7 +125,7 @@ class Form:
     @property
     def ranged(self) -> bool:
         """Whether it is launched over a range; else over a grid of blocks of `REDUCE_BLOCK`."""
-        return self.schedule not in ("block", "rows", "count", "compact")
+        return self.schedule not in ("tiny", "short", "middle", "block", "rows", "count", "compact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,15 +393,26 @@ def is_whole(access: Access, kept: int) -> bool:
     return any(walk != "0" for walk in access.walk[:kept]) and any(walk != "0" for walk in access.walk[kept:])
 
 
-SERIAL_LENGTH = 32  # reductions of fewer elements are one work-item's
+def is_once(access: Access) -> bool:
+    """Whether an access moves along every axis: an array as large as the domain."""
+    return all(walk != "0" for walk in access.walk)
 
 
-def _schedule(extents: Shape, kept: int, loads: Sequence[Access]) -> Literal["serial", "block"]:
-    """Who reduces: one work-item for each result, or a block. A block, if what it walks lies in a row and there is enough of it.
+TINY_LENGTH, SHORT_LENGTH = 8, 32  # rows of up to so many elements are reduced a warp's 32 at a time, if that is not too heavy, or always
+
+
+def _schedule(extents: Shape, kept: int, loads: Sequence[Access]) -> Literal["serial", "tiny", "short", "middle", "block"]:
+    """Who reduces: one work-item for each result, a warp for 32, or a block for each. A block, if what it walks lies in rows that are long;
+    a warp, if they are short and read once.
 
     Arrays that have an element for each of the domain decide, if there are any: what else is read is little.
     """
     length = math.prod(extents[kept:])
+    once = any(is_once(a) for a in loads)
     loads = [a for a in loads if is_whole(a, kept)] or loads
     in_rows = any(a.walk[-1] == "1" for a in loads) or not any(a.walk[kept - 1] == "1" or a.walk[kept - 1] == "s" for a in loads)
-    return "block" if len(extents) > kept and length > SERIAL_LENGTH and in_rows else "serial"
+    if len(extents) == kept or not in_rows:
+        return "serial"
+    if length > SHORT_LENGTH:
+        return "middle" if length <= REDUCE_BLOCK else "block"
+    return "serial" if length < 2 or not once else "tiny" if length <= TINY_LENGTH else "short"

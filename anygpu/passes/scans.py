@@ -39,7 +39,7 @@ def scan_form(reducing: Reducing, axis: int, node: Node, place: Place, before: P
     order = (*[a for a in range(len(node.shape)) if a != axis], axis)
     output = (place.address, tuple([place.strides[a] for a in order]), node.dtype.name, node.dtype.itemsize, ())
     form, bound = formed(tracer, kept, found, len(tracer.steps), [found[0].step], [output])
-    rows = form.schedule == "block"
+    rows = form.schedule in ("middle", "block")
     form = replace(form, schedule="rows" if rows else "columns")
     if before is None:
         return form, bound

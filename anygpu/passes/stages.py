@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous
-from anygpu.passes.fusion import ARGUMENT, SERIAL_LENGTH, Bindings, Form, Reduction, formed, is_whole, part_length
+from anygpu.passes.fusion import ARGUMENT, SHORT_LENGTH, Bindings, Form, Reduction, formed, is_once, is_whole, part_length
 from anygpu.passes.tracing import Misaligned, Step, Tracer, Walked
 
 MOST_LOADS = 16
@@ -88,17 +88,19 @@ def _in_rows(chain: Chain) -> bool:
 def _is_even(form: Form, length: int, in_rows: bool) -> bool:
     """Whether each stage would reduce in the same order in a kernel of its own, which reads what earlier ones have stored in C order: if
     every load that is not one element for a row, or the same for all rows, walks memory as those do, and each stage has such a load."""
-    if length <= SERIAL_LENGTH:
+    whole = [is_whole(access, form.kept) for access in form.loads]
+    short = length <= SHORT_LENGTH
+    if length < 2 or (short and not any(map(is_once, form.loads))):
         return True
     moving = set()
     for n, access in enumerate(form.loads):
-        rows, whole = access.walk[-1] == "1", is_whole(access, form.kept)
-        columns = not rows and whole and access.walk[form.kept - 1] != "0"
-        if (columns and in_rows) or (rows and whole and not in_rows):
+        rows = access.walk[-1] == "1"
+        columns = not rows and whole[n] and access.walk[form.kept - 1] != "0"
+        if (columns and in_rows) or (rows and whole[n] and not in_rows):
             return False
-        if columns or (rows and (in_rows or whole)):
+        if is_once(access) if short else (columns or (rows and (in_rows or whole[n]))):
             moving.add(("load", n))
-    return all(any(form.steps[n] in moving for n in stage.steps) for stage in form.stages)
+    return (short and not in_rows) or all(any(form.steps[n] in moving for n in stage.steps) for stage in form.stages)
 
 
 def _stages(tracer: Tracer, chain: Chain) -> tuple[list[Reduction], list[tuple[int, int]], list[int]]:
