@@ -18,6 +18,7 @@ from anygpu.errors import CopyWarning, warn
 from anygpu.ir.graph import apart
 from anygpu.runtime.current import current
 
+_PRODUCTS = (np.matmul, np.dot)
 _WRITES_FIRST = frozenset((np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask))
 
 
@@ -32,11 +33,13 @@ def call(function: Callable[..., object], args: tuple[object, ...], kwargs: dict
     if asked is not None:  # a function that makes arrays
         return lift(_run(function, tuple(map(lower, args)), given), Device(asked).name)  # type: ignore[arg-type]
     device = device_among((args, kwargs))
+    if function in _PRODUCTS and len(args) == 2 and not given and (found := vectors.product(*args)) is not None:
+        return found
     if device is None or device == "cpu":
         if out is not None or function in _WRITES_FIRST:
             pending.flush()  # what was recorded before reads the elements as they are
-        found = _run(function, tuple(map(lower, args)), given)
-        return out if isinstance(out, ndarray) else lift(found, device, arrays_among((args, kwargs)))
+        made = _run(function, tuple(map(lower, args)), given)
+        return out if isinstance(out, ndarray) else lift(made, device, arrays_among((args, kwargs)))
     ours = _on_devices().get(function)
     if ours is not None and (native := ours(*args, **kwargs)) is not NotImplemented:
         return native
@@ -177,6 +180,8 @@ def ufunc(function: np.ufunc, method: str, inputs: tuple[object, ...], kwargs: d
     if outs is not None and not isinstance(outs, tuple):
         outs = (outs,)
     device = device_among((inputs, kwargs))
+    if function is np.matmul and method == "__call__" and not kwargs and (product := vectors.product(*inputs)) is not None:
+        return product
     if device is None or device == "cpu":
         if outs is not None or method == "at":
             pending.flush()  # what was recorded before reads the elements as they are
@@ -212,4 +217,4 @@ def function(named: object, args: tuple[object, ...], kwargs: dict[str, object])
     return call(named, args, kwargs)  # type: ignore[arg-type]
 
 
-from anygpu.arrays import advanced, elementwise, scans  # noqa: E402 (at the end, since each builds on the other)
+from anygpu.arrays import advanced, elementwise, scans, vectors  # noqa: E402 (at the end, since each builds on the other)

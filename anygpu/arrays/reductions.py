@@ -12,7 +12,7 @@ from anygpu.arrays.manipulation import axes_of
 from anygpu.arrays.ndarray import ndarray, wrap
 from anygpu.dtypes import DType, bool_, float32, int64, uint64
 from anygpu.ir.graph import Node, Shape
-from anygpu.passes.fusion import part_length
+from anygpu.passes.fusion import SERIAL_PART, part_length
 
 
 class _Nothing:
@@ -149,12 +149,31 @@ def _squares(x: ndarray, axes: tuple[int, ...], dtype: DType, keepdims: bool) ->
     return centre, reduce("add", elementwise.binary("multiply", apart, apart), axes, dtype, None, keepdims)
 
 
+def _squares_at_once(x: ndarray, axis: int, dtype: DType) -> tuple[ndarray, ndarray]:
+    """As `_squares` gives them, in one pass: sums and squares of what is apart from the first element along the axis are added up together.
+
+    The square of the first element's distance from the mean is at most the sum of all squares, which bounds what cancels: the result is off
+    by a rounding error for each element at most, as it would be in two passes, and by a few where the first is no outlier.
+    """
+    count = x.shape[axis]
+    first = x[(*(slice(None),) * axis, slice(1))].astype(dtype.numpy, copy=False)
+    apart = elementwise.binary("subtract", x, first)
+    total = reduce("add", apart, axis, dtype, None, True)
+    squares = reduce("add", elementwise.binary("multiply", apart, apart), axis, dtype, None, True)
+    return first + total / count, squares - total * total / count
+
+
 def _part_of(x: ndarray, axes: tuple[int, ...]) -> int | None:
     """How long the parts of an axis are that is so long that its mean and the squares around it are better found in parts: then memory is
     read once, since each part is in the cache when the squares are summed. None if it is not."""
     if len(axes) != 1 or x.size < LARGE or x._storage.node.place is None:  # what is only recorded would have to be stored
         return None
-    return part_length("block" if x.strides[axes[0]] == x.itemsize else "serial", (x.shape[axes[0]],))
+    (axis,) = axes
+    part = part_length("block" if x.strides[axis] == x.itemsize else "serial", (x.shape[axis],))
+    if part != SERIAL_PART:
+        return part
+    # what is left over is a kernel of its own: the less, the better. Up to twice this length is reduced at once.
+    return min(range(part // 2, 2 * part + 1), key=lambda length: (x.shape[axis] % length, -length))
 
 
 def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: bool) -> ndarray:
@@ -163,7 +182,9 @@ def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: 
     n, before = x.shape[axis], (slice(None),) * axis
     count = n // part
     whole = manipulation.reshape(x[(*before, slice(count * part))], (*x.shape[:axis], count, part, *x.shape[axis + 1 :]))
-    means, squares = _squares(manipulation.moveaxis(whole, axis, 0), (axis + 1,), dtype, True)
+    shown = manipulation.moveaxis(whole, axis, 0)
+    rows = x.strides[axis] == x.itemsize
+    means, squares = _squares(shown, (axis + 1,), dtype, True) if rows else _squares_at_once(shown, axis + 1, dtype)
     total = reduce("add", means, 0, dtype, None, False) * part
     rest = n - count * part
     if rest:

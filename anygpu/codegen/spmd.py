@@ -114,8 +114,9 @@ class Spmd:
                 self.values.write(var, self.memory.load(stmt, mask), mask)
             case Store():
                 self.memory.store(stmt, mask)
-            case Prefetch():
-                self.memory.prefetch(stmt)
+            case Prefetch(masked=masked):
+                if mask is not None or not masked:
+                    self.memory.prefetch(stmt)
             case Atomic(var=var):
                 old = self.memory.atomic(stmt, mask)
                 if old is not None and var is not None:

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import math
 import pickle
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -13,14 +14,25 @@ from dataclasses import dataclass
 
 from anygpu.config import config
 from anygpu.dtypes import dtype_named
-from anygpu.engine.compile import Options, compile_ir, disk_cache, loaded_code, machine_fingerprint, pool, support_table, unpack
+from anygpu.engine.compile import (
+    Options,
+    compile_ir,
+    disk_cache,
+    loaded_code,
+    machine_fingerprint,
+    native_library,
+    pool,
+    support_table,
+    unpack,
+)
 from anygpu.engine.exclusive import compiles
 from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.engine.fused_device import device_start
 from anygpu.engine.geometry import RANGE_BLOCK
 from anygpu.engine.launch import packer_of
 from anygpu.passes.fusion import REDUCE_BLOCK, Access, Bindings, Form
-from anygpu.runtime.cpu import give_workspace, take_workspace
+from anygpu.passes.slices import Slices
+from anygpu.runtime.cpu import CpuKernel, Workspace, give_workspace, take_workspace
 from anygpu.runtime.current import Recorder, current
 from anygpu.runtime.device import Device
 
@@ -115,6 +127,29 @@ def fused_kernel(form: Form, device: str) -> FusedKernel:
     return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CpuStart:
+    """What starts a form on the CPU: its code, and how the words of its arguments are packed."""
+
+    code: CpuKernel
+    pack: Callable[..., bytes]
+    threads: int
+    support: int
+
+    def __call__(self, grid: Triple, block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:
+        workspace = take_workspace()
+        words = self.words(grid, addresses, numbers, workspace)
+        self.code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
+        give_workspace(workspace)
+
+    def words(self, grid: Triple, addresses: Sequence[int], numbers: Sequence[object], workspace: Workspace) -> bytes:
+        """The arguments of a launch."""
+        arrays: list[int] = []
+        for address in addresses:
+            arrays += (address, 1 << 30, 0)  # nothing is checked, so no extent is looked at
+        return self.pack(*grid, self.threads, 1, 1, workspace.error_address, 0, 0, self.support, *arrays, *numbers)
+
+
 @compiles
 def _cpu_start(form: Form) -> Start:
     options = _options(form)
@@ -135,18 +170,35 @@ def _cpu_start(form: Form) -> Start:
         disk_cache().put(key, pickle.dumps(artifact, protocol=5))
         for name in debug:
             print(f"# fused kernel: {name}\n{(stages or {}).get(name, '')}", file=sys.stderr)
-    code, packer, support = loaded_code(artifact), packer_of(artifact.parameters), ctypes.addressof(support_table())
+    return CpuStart(loaded_code(artifact), packer_of(artifact.parameters).pack, threads, ctypes.addressof(support_table()))
+
+
+def sliced_start(kernels: Sequence[CpuStart], grids: Sequence[Triple], split: tuple[int, int], slices: Slices) -> Start:
+    """What starts two kernels in slices, each on its grid. Addresses and numbers are those of the first, so many as ``split`` says, and
+    then those of the second."""
+    code = CpuKernel(native_library("slices", _slices_ir, ("run",)), False, False, max(k.code.shared_bytes for k in kernels))
+    blocks = [math.prod(grid) for grid in grids]
 
     def start(grid: Triple, block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:
         workspace = take_workspace()
-        arrays: list[int] = []
-        for address in addresses:
-            arrays += (address, 1 << 30, 0)  # nothing is checked, so no extent is looked at
-        words = packer.pack(*grid, threads, 1, 1, workspace.error_address, 0, 0, support, *arrays, *numbers)
-        code.launch(words, grid[0] * grid[1] * grid[2], 0, pool, workspace)
+        (first, second), (many, few) = kernels, split
+        given = (
+            first.words(grids[0], addresses[:many], numbers[:few], workspace),
+            second.words(grids[1], addresses[many:], numbers[few:], workspace),
+        )
+        words = [len(given)]
+        for kernel, text, size, count in zip(kernels, given, slices.blocks, blocks, strict=True):
+            words += (kernel.code.run_address, ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0, size, count)
+        code.launch(struct.pack(f"={len(words)}q", *words), slices.count, 0, pool, workspace)
         give_workspace(workspace)
 
     return start
+
+
+def _slices_ir(triple: str) -> str:
+    from anygpu.codegen.targets.cpu_slices import slices_ir
+
+    return slices_ir(triple)
 
 
 def _elements(access: Access, extents: Sequence[int]) -> int:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from anygpu.dtypes import DType
-from anygpu.engine.fused import Start, fused_kernel, prepared
+from anygpu.engine.fused import CpuStart, Start, fused_kernel, prepared, sliced_start
 from anygpu.engine.places import allocate
 from anygpu.ir.graph import Memory, Node, Place, Shape
 from anygpu.passes.fusion import Bindings, Form
+from anygpu.passes.slices import Slices, in_slices
 from anygpu.passes.tracing import is_small
 
 # What plans are made for: nothing that writes into memory that is there already.
@@ -189,6 +190,7 @@ class Recording:
     count: int  # memories so far
     sizes: list[int] = field(default_factory=list)
     launches: list[_Launch] = field(default_factory=list)
+    noted: list[tuple[Form, Bindings]] = field(default_factory=list)
 
     def allocate(self, size: int) -> Memory:
         self.sizes.append(size)
@@ -199,6 +201,21 @@ class Recording:
         grid, block, addresses, numbers = prepared(form, bound)
         start = fused_kernel(form, self.device).start
         self.launches.append(_Launch(start, grid, block, tuple(map(_decoded, addresses)), numbers))
+        self.noted.append((form, bound))
+
+    def _in_slices(self) -> list[_Launch]:
+        """The launches, two of which are one where they can be run in slices."""
+        found: list[_Launch] = []
+        n = 0
+        while n < len(self.launches):
+            first, *following = self.launches[n : n + 2]
+            slices = in_slices(self.noted[n], self.noted[n + 1], lambda address: _decoded(address)[0]) if following else None
+            if slices is not None and all(isinstance(launch.start, CpuStart) for launch in (first, *following)):
+                first = _together(first, following[0], slices)
+                n += 1
+            found.append(first)
+            n += 1
+        return found
 
     def plan(self, roots: Sequence[Node]) -> Plan:
         """What was noted, once the roots are computed."""
@@ -209,7 +226,8 @@ class Recording:
             results.append((number, more, root.place.strides))
         first: dict[int, int] = {}
         last: dict[int, int] = {}
-        for at, launch in enumerate(self.launches):
+        sliced = self._in_slices()
+        for at, launch in enumerate(sliced):
             for n, _ in launch.addresses:
                 if n >= self.count - len(self.sizes):
                     first.setdefault(n, at)
@@ -221,9 +239,16 @@ class Recording:
                 made=tuple(n for n, when in first.items() if when == at),
                 dropped=tuple(n for n, when in last.items() if when == at and n not in kept),
             )
-            for at, launch in enumerate(self.launches)
+            for at, launch in enumerate(sliced)
         )
         return Plan(self.device, tuple(self.sizes), launches, tuple(results))
+
+
+def _together(first: _Launch, second: _Launch, slices: Slices) -> _Launch:
+    """Two launches in slices, as one."""
+    kernels = [launch.start for launch in (first, second) if isinstance(launch.start, CpuStart)]
+    start = sliced_start(kernels, (first.grid, second.grid), (len(first.addresses), len(first.numbers)), slices)
+    return _Launch(start, (slices.count, 1, 1), 1, first.addresses + second.addresses, first.numbers + second.numbers)
 
 
 def stand_ins(order: Sequence[Node], roots: Sequence[Node], device: str) -> tuple[list[Node], list[Node]]:

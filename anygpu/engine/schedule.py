@@ -69,6 +69,10 @@ def _stored(order: Sequence[Node], wanted: set[int], consumers: dict[int, list[N
         if node.op == "gather" and costly.get(id(node.args[0]), False):
             stored.add(id(node.args[0]))  # which may be computed again and again otherwise
             costly[id(node)] = any(costly.get(id(arg), False) for arg in node.args[1:])
+        if node.op in ("map", "cast", "view"):
+            for arg in node.args:
+                if arg.size < node.size and costly.get(id(arg), False) and arg.size > 1:
+                    stored.add(id(_shown(arg)))  # which would be computed again wherever it is repeated
         if node.op == "reduce" or node.op in ALONE:
             stored.add(id(node))
             costly[id(node)] = False
@@ -85,6 +89,13 @@ def _stored(order: Sequence[Node], wanted: set[int], consumers: dict[int, list[N
         if id(node) not in stored and costly[id(node)] and len(reached) > 1 and not _shared_kernel(node, reached, order):
             stored.add(id(node))
     return stored
+
+
+def _shown(node: Node) -> Node:
+    """What views of all of a node show."""
+    while node.op == "view" and node.args[0].size == node.size:
+        (node,) = node.args
+    return node
 
 
 def _writes_through(node: Node, value: Node) -> bool:

@@ -1,9 +1,9 @@
 """The schedules of reductions for rows of at most 32 elements: a warp reduces 32 rows, or a work-item one, in the same order.
 
-Lane l holds element l of a row, for eight rows at a time. Rows are then combined in pairs: where bit 0 of the lane is 0 it adds its element
-and its neighbour's of the one row, elsewhere those of the other row, so that one value a lane holds both; then at distance 2 and 4, and
-at 8 and 16 all lanes alike. In the end lane l has the result of row l. Memory is read in order, where a work-item for each row would read
-in strides.
+Lane l holds element l of a row, for four rows at a time. Rows are then combined in pairs: where bit 0 of the lane is 0 it adds its element
+and its neighbour's of the one row, elsewhere those of the other row, so that one value a lane holds both; then at distance 2, and at 4, 8
+and 16 all lanes alike. In the end lane l has the result of row l. Memory is read in order, where a work-item for each row would read in
+strides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from anygpu.dtypes import DType, int64, plain_fields
-from anygpu.frontend.fused_reductions import Code, Schedule, advance, combine, given, in_order, in_stages, is_counted, starts
+from anygpu.frontend.fused_reductions import Code, Schedule, advance, combine, given, in_order, in_stages, is_counted, starts, value_of
 from anygpu.frontend.fused_scans import WARP, shuffle
 from anygpu.frontend.fused_steps import Emitter, unravel
 from anygpu.frontend.types import Value, leaves
@@ -21,7 +21,7 @@ from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Prefetch, Ref, 
 from anygpu.passes.fusion import REDUCE_BLOCK, SHORT_LENGTH, Reduction, is_whole, uniform_steps
 
 Accumulators = list[list[Var]]  # of a work-item: the variables of each reduction
-TOGETHER = 8  # rows that are combined in pairs
+TOGETHER = 4  # rows that are combined in pairs
 AHEAD = 64  # rows
 
 
@@ -170,9 +170,9 @@ class _Rows:
             base = scope.pin(build.op("mul", Ref(var), build.integer(TOGETHER)))
             rows = self.elements(base)
             for n, reduction in enumerate(made.reductions):
-                parts = _combined(made, reduction, [row[n] for row in rows])
+                combined = _combined(made, reduction, [row[n] for row in rows])
                 ours = scope.pin(build.op("eq", build.op("floordiv", Special("lane"), build.integer(TOGETHER)), Ref(var)))
-                for target, part in zip(found[n], parts, strict=True):
+                for target, part in zip(found[n], combined, strict=True):
                     scope.emit(Assign(target, build.op("select", ours, part, Ref(target))))
         scope.emit(For(var, build.integer(0), build.integer(WARP // TOGETHER), build.integer(1), tuple(body)))
         accumulators = starts(made)
@@ -181,7 +181,7 @@ class _Rows:
         return accumulators
 
     def elements(self, base: Expr) -> list[Accumulators]:
-        """The values of eight rows: for each of them and each reduction the variables of this lane's element, or of none."""
+        """The values of some rows: for each of them and each reduction the variables of this lane's element, or of none."""
         made, scope = self.made, self.scope
         items = [starts(made) for _ in range(TOGETHER)]
         lanes = [scope.pin(build.op("add", base, build.integer(item))) for item in range(TOGETHER)]
@@ -230,12 +230,11 @@ class _Rows:
 
 def _of_lane(made: Emitter, value: Value, lane: Expr) -> Value:
     """A lane's value."""
-    parts = [shuffle(made, "shfl", leaf, lane) for leaf in leaves(value)]
-    return type(value)(*parts)
+    return value_of([shuffle(made, "shfl", leaf, lane) for leaf in leaves(value)])
 
 
 def _combined(made: Emitter, reduction: Reduction, rows: Sequence[Sequence[Var]]) -> list[Expr]:
-    """The results of rows, whose elements the lanes have: that of row l in lane l, and in every lane eight further."""
+    """The results of rows, whose elements the lanes have: that of row l in lane l, and in every lane so many further as there are rows."""
     found: list[list[Expr]] = [[Ref(v) for v in parts] for parts in rows]
     for bit in range(WARP.bit_length() - 1):
         distance = 1 << bit

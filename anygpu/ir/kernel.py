@@ -169,10 +169,14 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """A hint that ``array[index]`` will be needed soon. It changes nothing, and the index may be out of bounds."""
+    """A hint that ``array[index]`` will be needed soon. It changes nothing, and the index may be out of bounds.
+
+    ``masked``: only of use where lanes are masked, as processors foresee no accesses that are.
+    """
 
     array: str
     index: tuple[Expr, ...]
+    masked: bool = False
     loc: Location = UNKNOWN
 
 

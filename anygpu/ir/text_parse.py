@@ -249,8 +249,9 @@ class _Parser(Cursor):
                 return Fence(self.scope())
             case "prefetch":
                 self.next()
+                masked = self.take("masked")
                 array, index, _, _ = self.element()
-                return Prefetch(array, index)
+                return Prefetch(array, index, masked)
             case "barrier":
                 self.next()
                 return Barrier(self.scope())

@@ -17,7 +17,9 @@ from anygpu.dtypes import DType, dtype_named
 from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
 from anygpu.passes.tracing import Step, Tracer, Walked
 
-Schedule = Literal["map", "serial", "tiny", "short", "middle", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "count", "compact"]
+Schedule = Literal[
+    "map", "serial", "tiny", "short", "middle", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "count", "compact"
+]  # fmt: skip
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
 
@@ -82,10 +84,11 @@ class Form:
     those that are reduced, if any; ``outputs`` say which steps are stored and how; steps from ``epilogue`` on follow the reduction.
     ``cuts`` say where further stages begin, among the steps and the reductions: each goes through the reduced axes once more.
 
-    Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block"); "ordered" is one work-item that stores
-    every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if any;
-    "atomic" combines elements in any order. "claim" stores the greatest of the positions of elements in C order that go to one place;
-    "winner" stores elements whose positions are found there, in the last of the loads.
+    Each result is the work of one work-item ("map", or "serial" for reductions) or block ("block", or "middle" for rows of at most an
+    element for each work-item); "tiny" and "short" rows are a warp's, 32 at a time, or a work-item's. "ordered" is one work-item that
+    stores every element of the axes that are not kept, one after the other, combined with what is there by the function ``combine``, if
+    any; "atomic" combines elements in any order. "claim" stores the greatest of the positions of elements in C order that go to one
+    place; "winner" stores elements whose positions are found there, in the last of the loads.
     "columns" and "rows" are scans along the last axis, by a work-item or a warp for each part of it; what comes before a part is the last
     of the loads. "count" and "compact" go through a mask, by a warp for each part of it.
     """

@@ -124,3 +124,20 @@ def test_parts_of_parts(columns: int, device: ag.Device) -> None:
     x = np.ones((1 << 18, columns), np.float32)
     for _ in range(3):  # computed, planned, by the plan
         assert ag.asarray(x, device=device).sum(axis=0).tolist() == [1 << 18] * columns
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 8, 9, 16, 20, 31, 32, 33, 64, 100, 200, 256, 257, 300])
+def test_rows_of_every_length(length: int, device: ag.Device) -> None:
+    """Rows are reduced in other ways by their length, in one order on every device."""
+    random = np.random.default_rng(length)
+    for rows in (1, 31, 70, 600):
+        for dtype in ("float32", "int16"):
+            x = (random.standard_normal((rows, length)) * 50).astype(dtype)
+            if dtype == "float32":
+                x[0, -1], x[rows // 2, 0] = np.nan, -0.0
+                x[rows - 1] = np.inf
+            here, there = ag.asarray(x, device=device), ag.asarray(x, device="cpu")
+            for name in ("sum", "max", "min", "argmax", "argmin", "any", "all"):
+                got, same, want = (getattr(m, name)(v, axis=1) for m, v in ((ag, here), (ag, there), (np, x)))
+                assert np.asarray(got).tobytes() == np.asarray(same).tobytes()
+                np.testing.assert_allclose(np.asarray(got), want, rtol=1e-4, atol=1e-3)

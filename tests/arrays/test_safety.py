@@ -111,6 +111,7 @@ def test_intermediate_values_give_their_memory_back_while_others_are_computed() 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # JAX's, of any fork, if a test before has loaded it
 def test_a_child_computes_though_another_thread_did() -> None:
     np.asarray(ag.ones(3) + 1)
     stop = threading.Event()
