@@ -38,14 +38,18 @@ class Recipe:
 
 
 def recipe(architecture: str) -> Recipe:
-    """What to compile for an architecture. Raises ``ValueError`` for a name of none."""
+    """What to compile for an architecture; code for AMD's processors runs with any settings of theirs.
+
+    Raises ``ValueError`` for a name of none.
+    """
     if architecture.startswith("sm_"):
         number = architecture.rstrip("af")
         target = nvptx(int(number.removeprefix("sm_")))
         return Recipe(target, architecture, f"+ptx{_PTX_VERSIONS.get(number, 78)}", "assembly", 3)
     if architecture.startswith("gfx"):
-        wave = wave_of(architecture)
-        return Recipe(amdgcn(wave), architecture, f"+wavefrontsize{wave}" if wave == 32 else "", "object", 3)
+        processor = architecture.partition(":")[0]  # drivers name the settings of memory protection, too: gfx942:sramecc+:xnack-
+        wave = wave_of(processor)
+        return Recipe(amdgcn(wave), processor, f"+wavefrontsize{wave}" if wave == 32 else "", "object", 3)
     if architecture == "spirv":
         return Recipe(SPIRV, "", "", "object", 0)
     raise ValueError(f"unknown architecture '{architecture}': name one like sm_90, gfx942 or spirv")

@@ -278,15 +278,15 @@ def _run_scan(node: Node, to: Executor) -> None:
     _settle(node, place)
 
 
-def _scan(reducing: Reducing, axis: int, node: Node, place: Place, to: Executor) -> None:
+def _scan(reducing: Reducing, axis: int, node: Node, place: Place, to: Executor, at_once: bool = False) -> None:
     """Scan along an axis into a place."""
     before = None
-    found = scan_parts(reducing, axis, partial(_room, to))
+    found = None if at_once else scan_parts(reducing, axis, partial(_room, to))
     if found is not None:
-        form, bound, parts, along = found
+        form, bound, parts, along, whole = found
         to.launch(form, bound)
         before = _place_for(parts, to)
-        _scan(replace(reducing, value=parts), along, parts, before, to)
+        _scan(replace(reducing, value=parts), along, parts, before, to, whole)
     form, bound = scan_form(reducing, axis, node, place, before)
     to.launch(form, bound)
 

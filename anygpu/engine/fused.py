@@ -173,25 +173,35 @@ def _cpu_start(form: Form) -> Start:
     return CpuStart(loaded_code(artifact), packer_of(artifact.parameters).pack, threads, ctypes.addressof(support_table()))
 
 
-def sliced_start(kernels: Sequence[CpuStart], grids: Sequence[Triple], split: tuple[int, int], slices: Slices) -> Start:
-    """What starts two kernels in slices, each on its grid. Addresses and numbers are those of the first, so many as ``split`` says, and
-    then those of the second."""
-    code = CpuKernel(native_library("slices", _slices_ir, ("run",)), False, False, max(k.code.shared_bytes for k in kernels))
+def sliced_start(slices: Slices, grids: Sequence[Triple], split: Sequence[tuple[int, int]]) -> Start:
+    """What starts kernels in slices on the CPU, each on its grid; one that runs in order has a block for each slice. Addresses and numbers
+    are those of the first, so many as ``split`` says, and then those of the others."""
+    grids = [(slices.count, 1, 1) if n == slices.ordered else grid for n, grid in enumerate(grids)]
+    kernels = [_on_cpu(form) for form in slices.forms]
+    shared = max(kernel.code.shared_bytes for kernel in kernels)
+    code = CpuKernel(native_library("slices", _slices_ir, ("run",)), False, False, shared, slices.ordered >= 0)
     blocks = [math.prod(grid) for grid in grids]
 
     def start(grid: Triple, block: int, addresses: Sequence[int], numbers: Sequence[object]) -> None:
         workspace = take_workspace()
-        (first, second), (many, few) = kernels, split
-        given = (
-            first.words(grids[0], addresses[:many], numbers[:few], workspace),
-            second.words(grids[1], addresses[many:], numbers[few:], workspace),
-        )
-        words = [len(given)]
-        for kernel, text, size, count in zip(kernels, given, slices.blocks, blocks, strict=True):
-            words += (kernel.code.run_address, ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0, size, count)
+        turn = ctypes.c_int64(0)
+        words = [len(kernels), ctypes.addressof(turn)]
+        texts = []  # which stay until the launch is done
+        at = of = 0
+        for n, (kernel, (many, few)) in enumerate(zip(kernels, split, strict=True)):
+            texts.append(kernel.words(grids[n], addresses[at : at + many], numbers[of : of + few], workspace))
+            place = ctypes.cast(ctypes.c_char_p(texts[-1]), ctypes.c_void_p).value or 0
+            words += (kernel.code.run_address, place, slices.blocks[n], blocks[n], n == slices.ordered)
+            at, of = at + many, of + few
         code.launch(struct.pack(f"={len(words)}q", *words), slices.count, 0, pool, workspace)
         give_workspace(workspace)
 
+    return start
+
+
+def _on_cpu(form: Form) -> CpuStart:
+    start = fused_kernel(form, "cpu").start
+    assert isinstance(start, CpuStart)
     return start
 
 
@@ -208,6 +218,7 @@ def _elements(access: Access, extents: Sequence[int]) -> int:
 
 def _options(form: Form) -> Options:
     if not form.ranged:
-        return Options(False, False, 0, "aligned", 32, form.small, (32 if form.schedule in ("middle", "block") else REDUCE_BLOCK, 1, 1))
+        warp = form.schedule in ("middle", "block", "carried")
+        return Options(False, False, 0, "aligned", 32, form.small, (32 if warp else REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 

@@ -6,12 +6,13 @@ graph is computed on stand-ins, which only note the launches; from then on only 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from anygpu.dtypes import DType
-from anygpu.engine.fused import CpuStart, Start, fused_kernel, prepared, sliced_start
+from anygpu.engine.fused import Start, fused_kernel, prepared, sliced_start
 from anygpu.engine.places import allocate
 from anygpu.ir.graph import Memory, Node, Place, Shape
 from anygpu.passes.fusion import Bindings, Form
@@ -204,17 +205,16 @@ class Recording:
         self.noted.append((form, bound))
 
     def _in_slices(self) -> list[_Launch]:
-        """The launches, two of which are one where they can be run in slices."""
+        """The launches, of which some are one where they can be run in slices."""
+        if self.device != "cpu" or sys.platform == "win32":
+            return self.launches
         found: list[_Launch] = []
         n = 0
         while n < len(self.launches):
-            first, *following = self.launches[n : n + 2]
-            slices = in_slices(self.noted[n], self.noted[n + 1], lambda address: _decoded(address)[0]) if following else None
-            if slices is not None and all(isinstance(launch.start, CpuStart) for launch in (first, *following)):
-                first = _together(first, following[0], slices)
-                n += 1
-            found.append(first)
-            n += 1
+            slices = in_slices(self.noted[n : n + 3], lambda address: _decoded(address)[0])
+            taken = 1 if slices is None else len(slices.forms)
+            found.append(self.launches[n] if slices is None else _together(self.launches[n : n + taken], slices))
+            n += taken
         return found
 
     def plan(self, roots: Sequence[Node]) -> Plan:
@@ -244,11 +244,11 @@ class Recording:
         return Plan(self.device, tuple(self.sizes), launches, tuple(results))
 
 
-def _together(first: _Launch, second: _Launch, slices: Slices) -> _Launch:
-    """Two launches in slices, as one."""
-    kernels = [launch.start for launch in (first, second) if isinstance(launch.start, CpuStart)]
-    start = sliced_start(kernels, (first.grid, second.grid), (len(first.addresses), len(first.numbers)), slices)
-    return _Launch(start, (slices.count, 1, 1), 1, first.addresses + second.addresses, first.numbers + second.numbers)
+def _together(launches: Sequence[_Launch], slices: Slices) -> _Launch:
+    """Launches in slices, as one."""
+    start = sliced_start(slices, [each.grid for each in launches], [(len(each.addresses), len(each.numbers)) for each in launches])
+    addresses = tuple(address for each in launches for address in each.addresses)
+    return _Launch(start, (slices.count, 1, 1), 1, addresses, tuple(number for each in launches for number in each.numbers))
 
 
 def stand_ins(order: Sequence[Node], roots: Sequence[Node], device: str) -> tuple[list[Node], list[Node]]:

@@ -11,7 +11,7 @@ from anygpu.dtypes import dtype_named, int64, plain_fields
 from anygpu.frontend.context import Scope, Shared
 from anygpu.frontend.fused_compaction import compaction
 from anygpu.frontend.fused_reductions import block, serial
-from anygpu.frontend.fused_scans import columns, rows
+from anygpu.frontend.fused_scans import carried, columns, rows
 from anygpu.frontend.fused_scatters import atomic, claim, ordered, winner
 from anygpu.frontend.fused_short import short_by_items, short_by_lanes
 from anygpu.frontend.fused_steps import Emitter
@@ -94,6 +94,8 @@ def lower_form(form: Form, warps: bool = False, shuffles: bool = True) -> Kernel
         kept = [integer(f"k{axis}") for axis in range(form.kept)]
         if form.schedule == "rows":
             rows(made, kept, reduced[0])
+        elif form.schedule == "carried":
+            carried(made, reduced[0])
         elif form.schedule in ("count", "compact"):
             compaction(made, reduced)
         elif form.schedule in ("tiny", "short"):

@@ -9,7 +9,7 @@ from anygpu.frontend.fused_reductions import part_of, value_of
 from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
 from anygpu.frontend.types import Value, leaves
 from anygpu.ir import build
-from anygpu.ir.kernel import Assign, Expr, For, If, Load, Ref, Special, Var, WarpOp
+from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Var, WarpOp
 from anygpu.passes.fusion import REDUCE_BLOCK
 
 WARP = 32
@@ -30,7 +30,7 @@ def columns(made: Emitter, length: Expr) -> None:
         before = scope.pin(build.op("gt", at, build.integer(0)))
         axes = range(1, form.kept + 1)
         place = ravel([build.op("sub", at, build.integer(1)), *made.index], [Special("extent", 0), *[Special("extent", a) for a in axes]])
-        _load_before(made, total, before, place)
+        _load_before(made, total, before, place, made.loads[-1])
     else:
         _zero(made, total)
     var = scope.temporary(int64, "k")
@@ -48,7 +48,7 @@ def columns(made: Emitter, length: Expr) -> None:
 def rows(made: Emitter, kept: Sequence[Expr], length: Expr) -> None:
     """A warp scans a part of a row, 32 elements at a time: by doubling distances among them, and from what comes before them on."""
     form, scope = made.form, made.scope
-    function, dtype = form.reductions[0].function, dtype_named(form.reductions[0].dtype)
+    dtype = dtype_named(form.reductions[0].dtype)
     warps = build.integer(REDUCE_BLOCK // WARP)
     unit = scope.pin(build.op("add", build.op("mul", Special("block", 0), warps), Special("warp")))
     parts: Expr = build.integer(1)
@@ -68,38 +68,57 @@ def rows(made: Emitter, kept: Sequence[Expr], length: Expr) -> None:
             at = scope.pin(build.op("floordiv", unit, parts))
             start, stop = part_of(made, number, length)
             before = scope.pin(build.op("gt", number, build.integer(0)))
-            _load_before(made, total, before, build.op("sub", unit, build.integer(1)))
+            _load_before(made, total, before, build.op("sub", unit, build.integer(1)), made.loads[-1])
         else:
             _zero(made, total)
         made.index = unravel(scope, at, kept)
         var = scope.temporary(int64, "k")
         with scope.nested() as body:
-            place = scope.pin(build.op("add", Ref(var), Special("lane")))
-            inside = scope.pin(build.op("lt", place, stop))
-            made.index.append(place)
-            value = [scope.temporary(part.dtype, "v") for part in plain_fields(dtype)]
-            _zero(made, value)
-            with scope.nested() as load:
-                made.run(range(form.epilogue))
-                given = made.convert(made.values[form.reductions[0].step], dtype)
-                for target, leaf in zip(value, leaves(given), strict=True):
-                    scope.emit(Assign(target, leaf))
-            scope.emit(If(inside, tuple(load)))
-            distance = 1
-            while distance < WARP:
-                other = value_of([shuffle(made, "shfl_up", Ref(v), distance) for v in value])
-                _combine(made, function, value, other, build.op("ge", Special("lane"), build.integer(distance)), first=True)
-                distance *= 2
             follows = scope.pin(build.op("or", before, build.op("gt", Ref(var), start)))
-            _combine(made, function, value, value_of([Ref(t) for t in total]), follows, first=True)
-            with scope.nested() as store:
-                _store(made, value_of([Ref(v) for v in value]))
-            scope.emit(If(inside, tuple(store)))
+            value = _warpful(made, scope.pin(build.op("add", Ref(var), Special("lane"))), stop, total, follows)
             for target, v in zip(total, value, strict=True):
                 scope.emit(Assign(target, shuffle(made, "shfl", Ref(v), WARP - 1)))
-            made.index.pop()
         scope.emit(For(var, start, stop, build.integer(WARP), tuple(body)))
     scope.emit(If(build.op("lt", unit, count), tuple(work)))
+
+
+def carried(made: Emitter, length: Expr) -> None:
+    """A warp, which is the block, scans 32 elements of the one row, from the last one before them on: blocks come one after the other."""
+    scope = made.scope
+    dtype = dtype_named(made.form.reductions[0].dtype)
+    start = scope.pin(build.op("mul", Special("block", 0), build.integer(WARP)))
+    before = scope.pin(build.op("gt", start, build.integer(0)))
+    total = [scope.temporary(part.dtype, "a") for part in plain_fields(dtype)]
+    _load_before(made, total, before, build.op("sub", start, build.integer(1)), made.outputs[0])
+    made.index = [build.integer(0)]
+    _warpful(made, scope.pin(build.op("add", start, Special("lane"))), length, total, before)
+
+
+def _warpful(made: Emitter, place: Expr, stop: Expr, total: Sequence[Var], follows: Expr) -> list[Var]:
+    """Scan and store the 32 elements at a lane's place, after a total if they follow one; the lanes' values."""
+    form, scope = made.form, made.scope
+    function, dtype = form.reductions[0].function, dtype_named(form.reductions[0].dtype)
+    inside = scope.pin(build.op("lt", place, stop))
+    made.index.append(place)
+    value = [scope.temporary(part.dtype, "v") for part in plain_fields(dtype)]
+    _zero(made, value)
+    with scope.nested() as load:
+        made.run(range(form.epilogue))
+        given = made.convert(made.values[form.reductions[0].step], dtype)
+        for target, leaf in zip(value, leaves(given), strict=True):
+            scope.emit(Assign(target, leaf))
+    scope.emit(If(inside, tuple(load)))
+    distance = 1
+    while distance < WARP:
+        other = value_of([shuffle(made, "shfl_up", Ref(v), distance) for v in value])
+        _combine(made, function, value, other, build.op("ge", Special("lane"), build.integer(distance)), first=True)
+        distance *= 2
+    _combine(made, function, value, value_of([Ref(t) for t in total]), follows, first=True)
+    with scope.nested() as store:
+        _store(made, value_of([Ref(v) for v in value]))
+    scope.emit(If(inside, tuple(store)))
+    made.index.pop()
+    return value
 
 
 def _zero(made: Emitter, parts: Sequence[Var]) -> None:
@@ -107,10 +126,9 @@ def _zero(made: Emitter, parts: Sequence[Var]) -> None:
         made.scope.emit(Assign(var, build.constant(0, var.dtype)))
 
 
-def _load_before(made: Emitter, total: Sequence[Var], before: Expr, place: Expr) -> None:
+def _load_before(made: Emitter, total: Sequence[Var], before: Expr, place: Expr, array: Array) -> None:
     """What comes before a part, if something does."""
     _zero(made, total)
-    array = made.loads[-1]
     with made.scope.nested() as body:
         at = made.scope.pin(place)
         for n, var in enumerate(total):

@@ -18,7 +18,8 @@ from anygpu.ir.graph import AxisMap, Node, Place, Shape, contiguous, identity
 from anygpu.passes.tracing import Step, Tracer, Walked
 
 Schedule = Literal[
-    "map", "serial", "tiny", "short", "middle", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "count", "compact"
+    "map", "serial", "tiny", "short", "middle", "block", "ordered", "claim", "winner", "atomic", "columns", "rows", "carried", "count",
+    "compact"
 ]  # fmt: skip
 # Along each axis "0" (the same element), "1" (the next element; of the last kept or reduced axis) or "s" (a stride of the launch).
 Walk = tuple[str, ...]
@@ -90,7 +91,8 @@ class Form:
     any; "atomic" combines elements in any order. "claim" stores the greatest of the positions of elements in C order that go to one
     place; "winner" stores elements whose positions are found there, in the last of the loads.
     "columns" and "rows" are scans along the last axis, by a work-item or a warp for each part of it; what comes before a part is the last
-    of the loads. "count" and "compact" go through a mask, by a warp for each part of it.
+    of the loads. "carried" is a scan of one row by a warp for every 32 elements, which run one after the other. "count" and "compact" go
+    through a mask, by a warp for each part of it.
     """
 
     ndim: int
@@ -128,7 +130,7 @@ class Form:
     @property
     def ranged(self) -> bool:
         """Whether it is launched over a range; else over a grid of blocks of `REDUCE_BLOCK`."""
-        return self.schedule not in ("tiny", "short", "middle", "block", "rows", "count", "compact")
+        return self.schedule not in ("tiny", "short", "middle", "block", "rows", "carried", "count", "compact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,11 @@ def reduce_form(
 
 
 def part_form(
-    reducing: Sequence[Reducing], axes: tuple[int, ...], make: Callable[[int, str], Place]
+    reducing: Sequence[Reducing], axes: tuple[int, ...], make: Callable[[int, str], Place], row_part: int = BLOCK_PART
 ) -> tuple[Form, Bindings, list[Reducing], tuple[int, ...]] | None:
     """The kernel that reduces parts of the axes, where they are long: its bindings, and what is to be reduced then, over which axes.
-    ``make`` gives room for so many results of a dtype. None if the axes are reduced at once."""
+    ``make`` gives room for so many results of a dtype; ``row_part`` is how much of a row is a part. None if the axes are reduced at
+    once."""
     tracer, kept, found, where = traced_reductions(reducing, axes)
     domain = tracer.domain[:kept]
     form, bound = _close(tracer, kept, found, len(tracer.steps), (), (), ())
@@ -204,6 +207,7 @@ def part_form(
     if part is None:
         return None
     first = form.schedule == "serial"
+    part = part if first else row_part
     parts = -(-(inner[0] if first else math.prod(inner)) // part)
     shape = (parts, *domain) if first else (*domain, parts)
     made = [[_part_node(shape, dtype, make) for dtype in reduction.parts] for reduction in found]

@@ -1,7 +1,8 @@
 """The forms of scans: running sums and their like along one axis.
 
 A long axis is scanned in parts, in one order on every device: what each part comes to (as `part_form` reduces it), a scan of that, and
-then every part for itself, from what comes before it on.
+then every part for itself, from what comes before it on. What the parts of a row come to is scanned at once, however many they are: then
+all three can be run in slices (`passes.slices`), each of which only needs the last of the one before.
 """
 
 from __future__ import annotations
@@ -12,24 +13,25 @@ from dataclasses import replace
 
 from anygpu.dtypes import dtype_named
 from anygpu.ir.graph import Node, Place
-from anygpu.passes.fusion import BLOCK_PART, SERIAL_PART, Access, Bindings, Form, Reducing, formed, part_form, traced_reductions
+from anygpu.passes.fusion import SERIAL_PART, Access, Bindings, Form, Reducing, formed, part_form, traced_reductions
 
+ROW_PART = 2048  # elements of a row: 32 parts stay in a core's own cache
 ENOUGH = 4096  # columns that are scanned from end to end, since there are enough of them
 
 
 def scan_parts(
     reducing: Reducing, axis: int, make: Callable[[int, str], Place]
-) -> tuple[Form, Bindings, Node, int] | None:  # fmt: skip
-    """The kernel that reduces the parts of a long axis, the node of what they come to and its axis of parts; None if the axis is scanned
-    at once."""
+) -> tuple[Form, Bindings, Node, int, bool] | None:  # fmt: skip
+    """The kernel that reduces the parts of a long axis, the node of what they come to, its axis of parts, and whether that is scanned at
+    once. None if the axis is scanned at once."""
     shape = reducing.value.shape
-    found = part_form([reducing], (axis,), make)
+    found = part_form([reducing], (axis,), make, ROW_PART)
     if found is None:
         return None
     form, bound, rest, axes = found
     if form.schedule == "serial" and math.prod(shape) // shape[axis] >= ENOUGH:
         return None
-    return form, bound, rest[0].value, axes[0]
+    return form, bound, rest[0].value, axes[0], form.schedule == "block"
 
 
 def scan_form(reducing: Reducing, axis: int, node: Node, place: Place, before: Place | None) -> tuple[Form, Bindings]:
@@ -43,7 +45,7 @@ def scan_form(reducing: Reducing, axis: int, node: Node, place: Place, before: P
     form = replace(form, schedule="rows" if rows else "columns")
     if before is None:
         return form, bound
-    part = BLOCK_PART if rows else SERIAL_PART
+    part = ROW_PART if rows else SERIAL_PART
     form = replace(form, part=part, loads=(*form.loads, Access(reducing.dtype, ())))
     return form, replace(bound, loads=(*bound.loads, before.address), parts=-(-bound.extents[-1] // part))
 

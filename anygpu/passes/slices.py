@@ -1,33 +1,77 @@
-"""Two kernels in slices: rows are reduced, and columns of the same rows after them.
+"""Kernels in slices: what follows finds in the cache what went before has fetched.
 
-``x.T @ f(x @ w)``, the gradient of every linear model, goes through ``x`` twice. If both kernels run slice by slice, some rows at a time,
-the second finds in the cache what the first has fetched; and what the first computes of a row only needs to be there for its slice.
+``x.T @ f(x @ w)``, the gradient of every linear model, goes through ``x`` twice: rows are reduced, and then columns of the same rows. Both
+kernels run slice by slice, some rows at a time. A scan of a long row goes through it twice, too: its parts are reduced, what they come to
+is scanned, and each part is scanned from there on. The second step takes what the slice before has come to.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anygpu.dtypes import dtype_named
 from anygpu.passes.fusion import REDUCE_BLOCK, SERIAL_PART, Bindings, Form, is_once
+from anygpu.passes.scans import ROW_PART
 
+WARP = 32
 WORTH_BYTES = 4 << 20  # smaller arrays stay in the cache from one kernel to the next
 SLICE_BYTES = 128 << 10  # of the shared array: what stays in a core's own cache
 
 
+Launch = tuple[Form, Bindings]
+Memories = Callable[[int], object]  # which memory an address is in
+
+
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """How two launches are run in slices: the blocks of each in one, and how many there are."""
+    """How launches are run in slices.
 
-    blocks: tuple[int, int]
+    Attributes:
+        forms: The kernels.
+        blocks: How many blocks of each are one slice.
+        count: How many slices there are.
+        ordered: The kernel whose slices run one after the other; -1: none.
+    """
+
+    forms: tuple[Form, ...]
+    blocks: tuple[int, ...]
     count: int
+    ordered: int = -1
 
 
-def in_slices(first: tuple[Form, Bindings], second: tuple[Form, Bindings], memory: Callable[[int], object]) -> Slices | None:
-    """How a launch that reduces rows and the next, which reduces columns in parts, are run in slices; None if they cannot be, or if nothing
-    is gained. ``memory`` says of an address which memory it is in."""
+def in_slices(launches: Sequence[Launch], memory: Memories) -> Slices | None:
+    """How the first of some launches are run in slices; None if they cannot be, or if nothing is gained."""
+    match launches:
+        case [first, second, third, *_] if (found := _scan(first, second, third, memory)) is not None:
+            return found
+        case [first, second, *_]:
+            return _rows_and_columns(first, second, memory)
+    return None
+
+
+def _scan(first: Launch, second: Launch, third: Launch, memory: Memories) -> Slices | None:
+    """The three kernels of a scan of one row."""
+    (form, bound), (middle, given), (last, then) = first, second, third
+    if (form.schedule, middle.schedule, last.schedule) != ("block", "rows", "rows") or middle.part:
+        return None
+    if not form.part == last.part == ROW_PART or math.prod(bound.extents[: form.kept]) != 1 or given.extents != (1, bound.parts):
+        return None
+    if given.loads != bound.outputs or then.loads[-1:] != given.outputs or then.parts != bound.parts or len(form.reductions) != 1:
+        return None
+    made = [memory(address) for address in (*bound.outputs, *given.outputs, *then.outputs)]
+    if len(set(made)) != len(made) or not {*map(memory, bound.loads), *map(memory, then.loads[:-1])}.isdisjoint(made):
+        return None
+    itemsize = max((dtype_named(access.dtype).itemsize for access in form.loads), default=0)
+    if itemsize * bound.extents[-1] < WORTH_BYTES:
+        return None
+    warps = REDUCE_BLOCK // WARP
+    return Slices((form, replace(middle, schedule="carried"), last), (WARP, 1, WARP // warps), -(-bound.parts // WARP), 1)
+
+
+def _rows_and_columns(first: Launch, second: Launch, memory: Memories) -> Slices | None:
+    """A launch that reduces rows, and the next, which reduces columns in parts."""
     form, bound = first
     other, given = second
     rows = bound.extents[0]
@@ -51,7 +95,7 @@ def in_slices(first: tuple[Form, Bindings], second: tuple[Form, Bindings], memor
     parts = min(max(1, SLICE_BYTES // (size * SERIAL_PART)), given.parts)
     by_row = form.schedule in ("middle", "block")
     blocks = SERIAL_PART // (1 if by_row else REDUCE_BLOCK)
-    return Slices((parts * blocks, parts * -(-given.extents[0] // REDUCE_BLOCK)), -(-given.parts // parts))
+    return Slices((form, other), (parts * blocks, parts * -(-given.extents[0] // REDUCE_BLOCK)), -(-given.parts // parts))
 
 
 def _same_rows(made: tuple[int, Sequence[int] | None], read: tuple[int, Sequence[int] | None]) -> bool:

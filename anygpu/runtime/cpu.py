@@ -88,12 +88,16 @@ def give_workspace(workspace: Workspace) -> None:
 
 @dataclass(eq=False)
 class CpuKernel:
-    """Loaded code of one kernel variant. ``pace`` is its measured time a block, in nanoseconds, which decides who shares a launch."""
+    """Loaded code of one kernel variant. ``pace`` is its measured time a block, in nanoseconds, which decides who shares a launch.
+
+    ``ordered``: its blocks wait for those before them, and are taken one at a time.
+    """
 
     program: Program
     coroutine: bool
     grid_barrier: bool
     shared_bytes: int
+    ordered: bool = False
     run: Callable[[bytes, int, int, int], None] = field(init=False)
     run_address: int = field(init=False)
     arena_bytes: Callable[[bytes], int] = field(init=False)
@@ -147,7 +151,7 @@ class CpuKernel:
         share = blocks // (workers.threads * 8)
         # pieces of a tenth of a millisecond or so balance well and cost nothing to hand out
         piece = int(100_000 / self.pace) if self.pace else share
-        chunk = max(1, min(share, piece))
+        chunk = 1 if self.ordered else max(1, min(share, piece))
         start = time.perf_counter_ns()
         if workers.run(workers.state, self.run_address, args, begin, end, chunk, arena, stride):
             return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -78,10 +81,11 @@ def test_what_can_be_sliced() -> None:
     then = Bindings((20, 1 << 20), (3 << 32, 2 << 32), (4 << 32,), (20,), (), (), 4096)
 
     def sliced(form: Form = first, bound: Bindings = given, other: Form = second, more: Bindings = then) -> slices.Slices | None:
-        return slices.in_slices((form, bound), (other, more), lambda address: address >> 32)
+        return slices.in_slices([(form, bound), (other, more)], lambda address: address >> 32)
 
-    assert sliced() == slices.Slices((6, 6), 683)
-    assert sliced(form=replace(first, schedule="block")) == slices.Slices((6 * 256, 6), 683)
+    assert sliced() == slices.Slices((first, second), (6, 6), 683)
+    long = replace(first, schedule="block")
+    assert sliced(form=long) == slices.Slices((long, second), (6 * 256, 6), 683)
     assert sliced(form=replace(first, schedule="serial")) is None
     assert sliced(form=replace(first, part=8192)) is None
     assert sliced(other=replace(second, part=0)) is None
@@ -104,3 +108,36 @@ def test_plans_slice_what_is_large() -> None:
     for _ in range(3):
         np.testing.assert_allclose(np.asarray(logistic(x, y, w)), np.full(20, 1 / (1 + np.exp(-20.0)) - 1), rtol=1e-6)
     assert launches() == [2]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("function", [np.add, np.maximum], ids=lambda f: f.__name__)
+def test_scans(function: np.ufunc, threads: int) -> None:
+    """A scan of a row: its second step takes what the slice before it has come to, which another thread may be about to compute."""
+    code = f"""
+import numpy as np
+import anygpu as ag
+from anygpu.engine import evaluate
+from anygpu.passes import slices
+
+ufunc = getattr(ag, {function.__name__!r})
+random = np.random.default_rng(1)
+for dtype, n in (("float32", 100_000), ("float64", 300_001), ("int32", 2048 * 64), ("float32", 1_000_003)):
+    x = (random.standard_normal(n) * 100).astype(dtype)
+    found = []
+    for least in (1 << 60, 1):
+        evaluate._plans.clear()
+        slices.WORTH_BYTES = least
+        for _ in range(6):
+            y = ag.asarray(x)
+            found.append(np.asarray(ufunc.accumulate(y * 2)).tobytes())
+            found.append(np.asarray(ufunc.accumulate(y[::-1] * 2)[::-1]).tobytes())
+        launches = sorted(len(plan.launches) for plan in evaluate._plans.values() if plan is not None)
+        assert launches == ([1, 1] if least == 1 else [3, 3]), launches
+    assert all(a == b for a, b in zip(found[::2], found[:1] * 99)) and all(a == b for a, b in zip(found[1::2], found[1:2] * 99))
+    wide = np.int64 if dtype == "int32" and {function.__name__!r} == "add" else x.dtype
+    want = getattr(np, {function.__name__!r}).accumulate((x * 2).astype(np.float64 if wide == np.float32 else wide))
+    np.testing.assert_allclose(np.frombuffer(found[0], wide), want, rtol=1e-4, atol=0.5)
+"""
+    environment = {**os.environ, "ANYGPU_NUM_THREADS": str(threads)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -242,6 +242,11 @@ def test_code_of_another_target_is_refused():
         recipe("z80")
 
 
+def test_settings_of_a_processor_change_nothing():
+    assert recipe("gfx942:sramecc+:xnack-") == recipe("gfx942")
+    assert recipe("gfx1100").features == "+wavefrontsize32"
+
+
 def instructions(image: bytes) -> list[tuple[int, ...]]:
     """A SPIR-V module's instructions: opcode, operands."""
     words = struct.unpack(f"<{len(image) // 4}I", image)

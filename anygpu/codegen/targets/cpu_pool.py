@@ -292,14 +292,18 @@ out:
 """
 
 
+def waiting(triple: str) -> tuple[str, str]:
+    """A hint to a processor that this is a waiting loop, and what declares it."""
+    if triple.startswith("x86_64"):
+        return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()\n"
+    if triple.startswith(("aarch64", "arm64")):
+        return "call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)\n"
+    return "", ""
+
+
 def pool_ir(triple: str, spins: int = 4000) -> str:
     """The pool's LLVM IR for a system with POSIX threads. ``spins`` is how long a worker looks for work before it sleeps."""
-    # a hint to the processor that this is a waiting loop
-    pause, declaration = "", ""
-    if triple.startswith("x86_64"):
-        pause, declaration = "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()\n"
-    elif triple.startswith(("aarch64", "arm64")):
-        pause, declaration = "call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)\n"
+    pause, declaration = waiting(triple)
     handle = "ptr" if "darwin" in triple or "macos" in triple else "i64"
     cores = LINUX_CORES_IR if "linux" in triple and "android" not in triple else ANY_CORE_IR
     return f'target triple = "{triple}"\n{declaration}' + (POOL_IR + cores).replace("PAUSE", pause).replace("SPINS", str(spins)).replace(
