@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 
@@ -170,10 +171,14 @@ def _part_of(x: ndarray, axes: tuple[int, ...]) -> int | None:
         return None
     (axis,) = axes
     part = part_length("block" if x.strides[axis] == x.itemsize else "serial", (x.shape[axis],))
-    if part != SERIAL_PART:
-        return part
-    # what is left over is a kernel of its own: the less, the better. Up to twice this length is reduced at once.
-    return min(range(part // 2, 2 * part + 1), key=lambda length: (x.shape[axis] % length, -length))
+    return part if part != SERIAL_PART else _divisor(x.shape[axis])
+
+
+@functools.lru_cache
+def _divisor(length: int) -> int:
+    """How long the parts of columns are: what is left over is a kernel of its own, the less of it the better. So many rows are reduced at
+    once."""
+    return min(range(SERIAL_PART // 2, 2 * SERIAL_PART + 1), key=lambda part: (length % part, -part))
 
 
 def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: bool) -> ndarray:
@@ -185,12 +190,11 @@ def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: 
     shown = manipulation.moveaxis(whole, axis, 0)
     rows = x.strides[axis] == x.itemsize
     means, squares = _squares(shown, (axis + 1,), dtype, True) if rows else _squares_at_once(shown, axis + 1, dtype)
-    total = reduce("add", means, 0, dtype, None, False) * part
     rest = n - count * part
+    mean = reduce("add", means, 0, dtype, None, False) / count
     if rest:
         last, more = _squares(x[(*before, slice(count * part, None))], (axis,), dtype, True)
-        total = total + last * rest
-    mean = total / n
+        mean = mean + (last - mean) * (rest / n)
     apart = means - mean
     found = reduce("add", squares + apart * apart * part, 0, dtype, None, False)
     if rest:

@@ -295,7 +295,7 @@ class MemoryAccess:
         self.w.module.declare("void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
         for line in range(0, size, CACHE_LINE):
             at = self.w.emit(f"getelementptr i8, ptr {address}, i64 {line}") if line else address
-            self.w.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
+            self.w.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 {int(stmt.write)}, i32 3, i32 1)")
 
     def _safe_to_overread(self, memory: Memory) -> bool:
         return memory.array.space == "local"

@@ -16,7 +16,6 @@ from anygpu.passes.stages import Chain, staged_form
 
 MOST_OUTPUTS = 8
 MOST_STAGES = 8
-LIGHT = ("exp", "exp2", "log")  # computing one of these twice takes less time than keeping it in the cache (measured for float32 and 64)
 IN_PLACE = ("update", "scatter")  # what writes into its first operand's memory
 ALONE = ("scan", *IN_PLACE, "reshape")  # what shares its kernel with nothing
 
@@ -170,7 +169,7 @@ class _Graph:
                 if id(root) in self.wanted or not reading <= used.keys():
                     visible.add(id(root))
                 again = any(used.get(m, 0) > used[n] for m in reading)
-                if root.shape == shape and used[n] < count and (id(root) in visible or (again and not self._is_light(root, held))):
+                if root.shape == shape and used[n] < count and (id(root) in visible or (again and not self._is_cheap(root, held))):
                     held[used[n]].append(root)
                 elif id(root) in visible:
                     results.append(root)
@@ -187,21 +186,18 @@ class _Graph:
         )
         return chain if possible else None
 
-    def _is_light(self, node: Node, held: Sequence[Sequence[Node]]) -> bool:
-        """Whether a value is rather computed by each stage than held in memory for later ones: one light function, and cheap ones."""
-        kept = {id(other) for nodes in held for other in nodes}
-        costly, stack, seen = 0, [node], set()
+    def _is_cheap(self, node: Node, held: Sequence[Sequence[Node]]) -> bool:
+        """Whether a value is rather computed again by each stage than held in memory for later ones."""
+        stack, seen = [node], {id(other) for nodes in held for other in nodes}
         while stack:
             at = stack.pop()
-            if id(at) in seen or at.place is not None or at.op == "reduce" or id(at) in kept:
+            if id(at) in seen or at.place is not None or at.op == "reduce":
                 continue
             seen.add(id(at))
-            if at.op == "map" and at.attrs[0] not in CHEAP:
-                costly += 1 if at.attrs[0] in LIGHT else 2
-            elif at.op not in ("map", "cast", "view", "scalar"):
+            if at.op not in ("map", "cast", "view", "scalar") or (at.op == "map" and at.attrs[0] not in CHEAP):
                 return False
             stack += at.args
-        return costly < 2
+        return True
 
 
 def _in_c_order(node: Node) -> Place:

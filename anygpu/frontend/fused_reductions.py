@@ -191,7 +191,8 @@ def in_stages(made: Emitter, schedule: Schedule) -> None:
     staged = bool(spread or form.cuts)
     for n, stage in enumerate(form.stages):
         made.stage = _hoisted(made, stage) if staged else stage
-        last = made.ends = n + 1 == len(form.stages) and not spread
+        last = n + 1 == len(form.stages) and not spread
+        made.turn = n
         accumulators = schedule.reduce(not last)
         if not last:
             made.reduced += [values[-1] for values in results(made, accumulators, schedule.start)]
@@ -203,7 +204,7 @@ def in_stages(made: Emitter, schedule: Schedule) -> None:
             rest, made.stage = made.stage, Stage((), single)
             _by(made, schedule.first, made.element)
             made.stage = rest
-        made.ends = True
+        made.turn += 1
         schedule.each(lambda _: made.element())
         return
 

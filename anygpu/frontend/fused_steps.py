@@ -41,7 +41,7 @@ class Emitter:
     strides: dict[tuple[str, int], Expr] = field(default_factory=dict)
     values: dict[int, Value] = field(default_factory=dict)
     reduced: list[Value] = field(default_factory=list)
-    ends: bool = False  # whether the elements are gone through for the last time
+    turn: int = 0  # how often the elements of a row have been gone through
     stage: Stage = field(init=False)
 
     def __post_init__(self) -> None:

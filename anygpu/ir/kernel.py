@@ -171,12 +171,13 @@ class Store:
 class Prefetch:
     """A hint that ``array[index]`` will be needed soon. It changes nothing, and the index may be out of bounds.
 
-    ``masked``: only of use where lanes are masked, as processors foresee no accesses that are.
+    ``masked``: only of use where lanes are masked, as processors foresee no accesses that are. ``write``: it will be stored to.
     """
 
     array: str
     index: tuple[Expr, ...]
     masked: bool = False
+    write: bool = False
     loc: Location = UNKNOWN
 
 

@@ -219,8 +219,8 @@ class _Printer:
             case Store(value=value):
                 return f"{self.element(stmt)} = {self.expression(value)}"
             case Prefetch():
-                masked = "masked " if stmt.masked else ""
-                return f"prefetch {masked}{quote(stmt.array)}[{self.expressions(stmt.index)}]"
+                hints = "masked " * stmt.masked + "write " * stmt.write
+                return f"prefetch {hints}{quote(stmt.array)}[{self.expressions(stmt.index)}]"
             case Atomic(var=var, op=op, operands=operands):
                 target = "" if var is None else f"{self.mention(var)} = "
                 return f"{target}atomic {op} {self.element(stmt)}, {self.expressions(operands)}"

@@ -249,9 +249,9 @@ class _Parser(Cursor):
                 return Fence(self.scope())
             case "prefetch":
                 self.next()
-                masked = self.take("masked")
+                masked, write = self.take("masked"), self.take("write")
                 array, index, _, _ = self.element()
-                return Prefetch(array, index, masked)
+                return Prefetch(array, index, masked, write)
             case "barrier":
                 self.next()
                 return Barrier(self.scope())

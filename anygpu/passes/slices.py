@@ -17,7 +17,7 @@ from anygpu.passes.scans import ROW_PART
 
 WARP = 32
 WORTH_BYTES = 4 << 20  # smaller arrays stay in the cache from one kernel to the next
-SLICE_BYTES = 128 << 10  # of the shared array: what stays in a core's own cache
+SLICE_BYTES = 256 << 10  # of the shared array: what stays in a core's own cache
 
 
 Launch = tuple[Form, Bindings]

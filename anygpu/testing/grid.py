@@ -94,7 +94,7 @@ def statements() -> Iterator[tuple[str, Kernel]]:
         yield f"barrier {scope}", kernel([set_n, Barrier(scope), store], x)
         yield f"fence {scope}", kernel([set_n, store, Fence(scope), store], x)
     far = Op("add", (I, Const(10**6, int64)), int64)
-    yield "prefetch", kernel([Prefetch("x", (far,)), Prefetch("x", (far,), masked=True), set_n, store], x)
+    yield "prefetch", kernel([Prefetch("x", (far,)), Prefetch("x", (far,), masked=True, write=True), set_n, store], x)
     for reduce in ("count", "and", "or"):
         yield f"barrier {reduce}", kernel([set_n, Barrier("block", reduce, Var("c", int32), less), store], x)
     yield "if", kernel([set_n, If(less, (set_n,), (store,)), store], x)
