@@ -27,14 +27,12 @@ from anygpu.ir.kernel import (
     Barrier,
     Body,
     Expr,
-    For,
     If,
     Kernel,
     Op,
     Special,
     Var,
     WarpOp,
-    While,
     assigned,
     operands,
     subexpressions,
@@ -352,7 +350,7 @@ class Emission:
         return shared
 
     def _strip(self, block: tuple[str, str, str], mask: Mask) -> None:
-        """One strip. If a guard around all of the kernel holds in some lanes only, those run apart: under a mask, or one by one."""
+        """One strip. If a guard around all of the kernel holds in some lanes only, those run apart, under a mask."""
         guards, body = (
             self._guards() if mask is None and self.options.width > 1 and not needs_whole_warps(self.kernel) else ([], self.kernel.body)
         )
@@ -382,7 +380,7 @@ class Emission:
     def _guards(self) -> tuple[list[tuple[Body, Expr]], Body]:
         """The kernel as a chain of guards (assignments, then an ``if`` without ``else`` that scalars can test) around a body.
 
-        Nothing has happened yet where a guard is tested, so the lanes can still be run one by one from the start.
+        Nothing has happened yet where a guard is tested, so that the strip can still be run apart from the start.
         """
         guards: list[tuple[Body, Expr]] = []
         body = self.kernel.body
@@ -405,49 +403,19 @@ class Emission:
         return False
 
     def _apart(self, block: tuple[str, str, str], guards: list[tuple[Body, Expr]], body: Body) -> None:
-        """Call a function for a strip in which the guards hold for some lanes: it is one of its own, so that what it needs takes no
-        registers from the loop over whole strips.
-
-        A kernel without loops is run for each lane in turn, with branches in place of masks, which takes less time to compile.
-        """
+        """Call a function for a strip in which the guards hold for some lanes, under their mask: a function of its own, so that what it
+        needs takes no registers from the loop over whole strips."""
         position = [self.values.specials[("thread", axis)].text for axis in range(3)]
         given = (self.linear_block, *block, *position, self.first_thread)
         self.w.do(f"call void @some_lanes(ptr %args, ptr %arena, {', '.join(f'i64 {text}' for text in given)})")
-        names = ("%linear", "%bx", "%by", "%bz", "%tx", "%ty", "%tz", "%first")
         outer = (self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread)
         memories = dict(self.memories)
-        masked = any(isinstance(stmt, For | While) for stmt in walk(body))
-        width = self.options.width if masked else 1
         self.w = Writer(self.module)
         self.words, self.scalars = {}, []
-        self._build(width, self.special_shapes if masked else {})
+        self._build(self.options.width, self.special_shapes)
         self.load_words(self.w.entry)
-        self.declare_arrays("%arena", width)
-        self.linear_block = "%linear"
-
-        def lane(number: str) -> None:
-            self.first_thread = self.w.emit(f"add i64 %first, {number}")
-            x = self.w.emit(f"add i64 %tx, {number}")
-            self.define_positions(("%bx", "%by", "%bz"), [Lanes(int64, text, UNIFORM) for text in (x, "%ty", "%tz")])
-            self.strip_body(self.kernel.body, None)
-
-        if masked:
-            self._masked(guards, body)
-        else:
-            self.count(str(self.options.width), "0", lane)
-        self.w.do("ret void")
-        parameters = ", ".join(f"i64 {name}" for name in names)
-        attributes = "noinline" if masked else "noinline cold"
-        self.module.definitions["@some_lanes"] = (
-            f"define internal void @some_lanes(ptr %args, ptr noalias %arena, {parameters}) {attributes} {{\n{self.w.body()}\n}}"
-        )
-        self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread = outer
-        self.memories.clear()
-        self.memories.update(memories)
-
-    def _masked(self, guards: list[tuple[Body, Expr]], body: Body) -> None:
-        """A strip under the mask of the lanes for which all guards hold."""
-        self.first_thread = "%first"
+        self.declare_arrays("%arena", self.options.width)
+        self.linear_block, self.first_thread = "%linear", "%first"
         x = Lanes(int64, "%tx", Shape(1))
         self.define_positions(("%bx", "%by", "%bz"), [x, Lanes(int64, "%ty", UNIFORM), Lanes(int64, "%tz", UNIFORM)])
         start = len(self.w.lines)
@@ -460,6 +428,14 @@ class Emission:
         self.w.lines[start:start] = self.values.initial
         if self.w.terminated:
             self.w.block(self.w.fresh("after"))
+        self.w.do("ret void")
+        parameters = ", ".join(f"i64 {name}" for name in ("%linear", "%bx", "%by", "%bz", "%tx", "%ty", "%tz", "%first"))
+        self.module.definitions["@some_lanes"] = (
+            f"define internal void @some_lanes(ptr %args, ptr noalias %arena, {parameters}) noinline {{\n{self.w.body()}\n}}"
+        )
+        self.w, self.values, self.memory, self.spmd, self.words, self.scalars, self.linear_block, self.first_thread = outer
+        self.memories.clear()
+        self.memories.update(memories)
 
     def blocks(self, body: Callable[[str, tuple[str, str, str]], None]) -> None:
         """Walk the blocks from ``begin`` to ``end``: the position is divided out once and counted on from there."""
