@@ -19,7 +19,8 @@ def matmul(a: object, b: object, out: ndarray | None = None) -> ndarray:
     """The product of matrices, or of stacks of them, with NumPy's rules for vectors and broadcasting.
 
     On the CPU it is BLAS's, and cuBLAS's or hipBLAS's on devices where that is installed. Integers, and everything elsewhere, are a
-    kernel's that adds in the order of the inner axis. Halves are added in float32.
+    kernel's that adds in the order of the inner axis. Halves are added in float32. Real products with a vector are recorded as sums of
+    products, but for those of a device with a library.
 
     Example:
         >>> import anygpu as ag
