@@ -150,20 +150,6 @@ def _squares(x: ndarray, axes: tuple[int, ...], dtype: DType, keepdims: bool) ->
     return centre, reduce("add", elementwise.binary("multiply", apart, apart), axes, dtype, None, keepdims)
 
 
-def _squares_at_once(x: ndarray, axis: int, dtype: DType) -> tuple[ndarray, ndarray]:
-    """As `_squares` gives them, in one pass: sums and squares of what is apart from the first element along the axis are added up together.
-
-    The square of the first element's distance from the mean is at most the sum of all squares, which bounds what cancels: the result is off
-    by a rounding error for each element at most, as it would be in two passes, and by a few where the first is no outlier.
-    """
-    count = x.shape[axis]
-    first = x[(*(slice(None),) * axis, slice(1))].astype(dtype.numpy, copy=False)
-    apart = elementwise.binary("subtract", x, first)
-    total = reduce("add", apart, axis, dtype, None, True)
-    squares = reduce("add", elementwise.binary("multiply", apart, apart), axis, dtype, None, True)
-    return first + total / count, squares - total * total / count
-
-
 def _part_of(x: ndarray, axes: tuple[int, ...]) -> int | None:
     """How long the parts of an axis are that is so long that its mean and the squares around it are better found in parts: then memory is
     read once, since each part is in the cache when the squares are summed. None if it is not."""
@@ -176,9 +162,8 @@ def _part_of(x: ndarray, axes: tuple[int, ...]) -> int | None:
 
 @functools.lru_cache
 def _divisor(length: int) -> int:
-    """How long the parts of columns are: what is left over is a kernel of its own, the less of it the better. So many rows are reduced at
-    once."""
-    return min(range(SERIAL_PART // 2, 2 * SERIAL_PART + 1), key=lambda part: (length % part, -part))
+    """How long the parts of columns are: what is left over is a kernel of its own, the less of it the better."""
+    return min(range(SERIAL_PART // 2, SERIAL_PART + 1), key=lambda part: (length % part, -part))
 
 
 def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: bool) -> ndarray:
@@ -187,9 +172,7 @@ def _squares_in_parts(x: ndarray, axis: int, part: int, dtype: DType, keepdims: 
     n, before = x.shape[axis], (slice(None),) * axis
     count = n // part
     whole = manipulation.reshape(x[(*before, slice(count * part))], (*x.shape[:axis], count, part, *x.shape[axis + 1 :]))
-    shown = manipulation.moveaxis(whole, axis, 0)
-    rows = x.strides[axis] == x.itemsize
-    means, squares = _squares(shown, (axis + 1,), dtype, True) if rows else _squares_at_once(shown, axis + 1, dtype)
+    means, squares = _squares(manipulation.moveaxis(whole, axis, 0), (axis + 1,), dtype, True)
     rest = n - count * part
     mean = reduce("add", means, 0, dtype, None, False) / count
     if rest:

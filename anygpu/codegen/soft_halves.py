@@ -7,6 +7,7 @@ bits; or 0.5 to what becomes a subnormal half, since its unit there is that of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 _IR = """
@@ -64,7 +65,7 @@ define weak hidden half @__truncsfhf2(float %x) {
 def soft_halves(texts: Sequence[str], triple: str, features: str) -> list[str]:
     """The LLVM modules that must be linked to others for a processor: these functions, if it lacks the instructions and a module speaks of
     halves."""
-    needed = triple.startswith("x86_64") and "+f16c" not in features and any(" half " in text for text in texts)
+    needed = triple.startswith("x86_64") and "+f16c" not in features and any(re.search(r"\bhalf\b", text) for text in texts)
     return [f'target triple = "{triple}"\n{_IR}'] if needed else []
 
 

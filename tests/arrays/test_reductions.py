@@ -109,6 +109,21 @@ def test_variances_in_parts(shape: tuple[int, ...], dtype: str, device: ag.Devic
     assert float(x.std()) == pytest.approx(wide.std(), rel=tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_variances_in_parts_are_accurate(dtype: str, device: ag.Device) -> None:
+    """Where the first row is far from all others, where the mean is large, and where squares nearly overflow."""
+    random = np.random.default_rng(3)
+    shape = (1100, 1000)
+    outlier = np.zeros(shape)
+    outlier[0] = random.random(shape[1])
+    far = random.random(shape) + 1000
+    large = random.standard_normal(shape) * (1e17 if dtype == "float32" else 1e152)
+    for host in (value.astype(dtype) for value in (outlier, far, large)):
+        got = np.asarray(ag.asarray(host, device=device).var(axis=0))
+        want = host.astype(np.longdouble).var(axis=0)
+        assert float(np.max(np.abs(got / want - 1))) < 4000 * float(np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
 def test_variances_in_parts_of_what_is_not_finite(odd: float, device: ag.Device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reductions, "LARGE", 500)

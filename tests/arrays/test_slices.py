@@ -70,7 +70,8 @@ def test_rows_that_others_need_are_waited_for(monkeypatch: pytest.MonkeyPatch) -
         np.testing.assert_allclose(np.asarray(got), x.T @ (x @ w)[::-1], rtol=1e-10)
 
 
-def test_what_can_be_sliced() -> None:
+def test_what_can_be_sliced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_BYTES", 128 << 10)
     whole, row = Access("float32", ("s", "1")), Access("float32", ("0", "1"))
     total = (Reduction("add", 0, "float32"),)
     result = Access("float32", ("1", "0"))

@@ -116,6 +116,7 @@ def test_a_kernel_for_such_a_processor_runs(monkeypatch):
 def test_who_needs_them():
     text = ["define half @f(half %x) {}"]
     assert len(soft_halves(text, "x86_64-unknown-linux-gnu", "")) == 1
+    assert len(soft_halves(["declare <8 x half> @g()"], "x86_64-unknown-linux-gnu", "")) == 1
     assert soft_halves(text, "x86_64-unknown-linux-gnu", "+avx,+f16c") == []
     assert soft_halves(text, "aarch64-unknown-linux-gnu", "") == []
     assert soft_halves(["define float @f(float %x) {}"], "x86_64-unknown-linux-gnu", "") == []
