@@ -36,7 +36,7 @@ NOTES = {
     "layer_norm": "one kernel of 15 to 30 us, and 90 us of Python for some twenty operations.",
     "variance_0": "one kernel of 10 to 20 us, and 50 us of Python.",
     "variance_1": "one kernel of 10 to 20 us, and 50 us of Python.",
-    "logistic": "24 us of NumPy's BLAS, 20 us of two kernels, and 97 us of Python: each of the two products ends a flush. With 20 columns NumPy's own call takes 25 us in all.",
+    "logistic": "20 us of three kernels, and 75 us of Python for twelve operations and a flush. With 20 columns NumPy's own call takes 18 us in all.",
     "convolution": "NumPy's own transforms on one thread (SciPy's for float32, where it is installed and there are 65536 elements), 92% of the time, and a flush between them.",
     "sort": "NumPy's own sort; the difference is the copy of the elements and the machine's noise.",
     "histogram": "NumPy's own histogram up to 65536 elements, and 1e5 is just above: the start of a kernel in two passes.",
@@ -45,17 +45,17 @@ NOTES = {
 
 # Why a program bound by memory has less of memcpy's bandwidth than the aim.
 SHARES = {
-    "stencil": "a row's neighbours come out of the cache, which has to be asked for them.",
-    "softmax": "the three stages of a row compute for 0.15 ns an element on two cores (`exp`, a maximum, a sum, a division), 1.5 ms of the whole, while little of the next row is fetched. Tried: a kernel "
-    "for each stage (twice the time); the exponentials held in the result's memory in place of being computed twice (2.6 in place of 2.1 ms).",
-    "layer_norm": "as softmax, with 0.07 ns an element.",
-    "variance_0": "columns of 10,000 rows are reduced in parts of 256 rows, each of which is read from memory once and lies 4 KB from row to row; the squares of the parts are added up by further kernels. Tried: "
-    "the mean of all first, in two passes over memory (1.5 times as long); one pass with updated means (Welford's), as a kernel written by hand (0.95 ms for float32).",
-    "variance_1": "as softmax, with 0.04 ns an element.",
-    "logistic": "two products, each of which reads the matrix: at most 50%; both are NumPy's BLAS, and NumPy takes as long. Tried: products as fused sums (1.1 to 3 times as long); BLAS on one "
-    "thread (`x.T @ v` 1.3 in place of 2.7 ms, but `x @ w` 1.5 in place of 0.9).",
-    "cumsum": "the sums of parts are computed first, so the array is read twice, and written once: three passes over memory where memcpy makes two. Tried: slices of 2 Mi "
-    "elements, each of which the second pass finds in the cache (3.1 in place of 3.3 ms, within the noise).",
+    "stencil": "a row's neighbours come out of the cache, which has to be asked for them: `x + 1` takes 1.4 ms, `x[:-2] + x[2:]` 1.65, all five terms 1.9. Tried: other widths of strips (no gain).",
+    "softmax": "three stages of a row compute while memory works (`exp`, a maximum, a sum, a division): for float32 1.7 ms on two cores, of which prefetches hide what they can. Tried: a kernel for each stage "
+    "(twice the time); the exponentials computed twice in place of held in the result's memory (2.0 in place of 1.9 ms, float64 4.8 in place of 3.8).",
+    "layer_norm": "as softmax.",
+    "variance_0": "the kernel takes 0.8 ms for float32 (the sum of columns alone takes 0.5: rows lie 16 KB apart, each in a page of its own), and some twenty operations that join the variances of parts take 0.25 ms "
+    "of Python, which has been driven out of the cache by 40 MB of data. Tried: the mean of all first, in two passes over memory (1.5 times as long); one pass around the first element (0.7 ms, but 1% off with an "
+    "outlier there); shorter parts (no gain); longer ones (1.1 ms).",
+    "variance_1": "as softmax, with less to compute.",
+    "logistic": "the matrix is read once: rows and columns are reduced in slices, which takes 0.65 ms for float32; two small kernels and Python for twelve operations take 0.15. Products of NumPy's BLAS, which read the "
+    "matrix twice, took 5 to 9 ms, and two kernels one after the other 1.3. Tried: slices of 32 to 512 KB (0.68 to 0.62 ms).",
+    "cumsum": "parts are summed and scanned in slices, so that memory is read and written once; scanning 32 elements takes five exchanges between lanes.",
 }
 
 
