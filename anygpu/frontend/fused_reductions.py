@@ -288,7 +288,7 @@ def _ahead(made: Emitter) -> None:
     read under a mask, as processors do not foresee that (x.sum(axis=0) of 20 columns takes 1.1 ms without, 0.5 with); and the next columns,
     while these are gone through for the last time, out of the cache."""
     form, here = made.form, made.index
-    if form.schedule != "serial":
+    if form.schedule != "serial" or form.cached:
         return
     again = bool(form.cuts) and made.turn + 1 == len(form.stages)
     read = {int(str(step[1])) for step in (form.steps[n] for n in made.stage.steps) if step[0] == "load"}

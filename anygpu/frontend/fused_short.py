@@ -22,7 +22,7 @@ from anygpu.passes.fusion import REDUCE_BLOCK, SHORT_LENGTH, Reduction, is_whole
 
 Accumulators = list[list[Var]]  # of a work-item: the variables of each reduction
 TOGETHER = 4  # rows that are combined in pairs
-AHEAD = 64  # rows
+AHEAD = 128  # rows
 
 
 def short_by_lanes(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:

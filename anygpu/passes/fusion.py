@@ -109,6 +109,7 @@ class Form:
     small: bool = True
     combine: str = ""
     cuts: tuple[tuple[int, int], ...] = ()
+    cached: bool = False  # whether what it reads is in the cache
 
     @property
     def stages(self) -> list[Stage]:

@@ -79,14 +79,15 @@ def test_what_can_be_sliced(monkeypatch: pytest.MonkeyPatch) -> None:
     given = Bindings((1 << 20, 20), (1 << 32,), (2 << 32,), (20,), (), ())
     columns = Access("float32", ("1", "s"))
     second = Form(2, 1, (("load", 0), ("load", 1)), (columns, row), (), total, 2, (), 0, "serial", part=256)
+    columns_after = replace(second, cached=True)
     then = Bindings((20, 1 << 20), (3 << 32, 2 << 32), (4 << 32,), (20,), (), (), 4096)
 
     def sliced(form: Form = first, bound: Bindings = given, other: Form = second, more: Bindings = then) -> slices.Slices | None:
         return slices.in_slices([(form, bound), (other, more)], lambda address: address >> 32)
 
-    assert sliced() == slices.Slices((first, second), (6, 6), 683)
+    assert sliced() == slices.Slices((first, columns_after), (6, 6), 683)
     long = replace(first, schedule="block")
-    assert sliced(form=long) == slices.Slices((long, second), (6 * 256, 6), 683)
+    assert sliced(form=long) == slices.Slices((long, columns_after), (6 * 256, 6), 683)
     assert sliced(form=replace(first, schedule="serial")) is None
     assert sliced(form=replace(first, part=8192)) is None
     assert sliced(other=replace(second, part=0)) is None
