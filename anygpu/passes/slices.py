@@ -95,7 +95,8 @@ def _rows_and_columns(first: Launch, second: Launch, memory: Memories) -> Slices
     parts = min(max(1, SLICE_BYTES // (size * SERIAL_PART)), given.parts)
     by_row = form.schedule in ("middle", "block")
     blocks = SERIAL_PART // (1 if by_row else REDUCE_BLOCK)
-    return Slices((form, replace(other, cached=True)), (parts * blocks, parts * -(-given.extents[0] // REDUCE_BLOCK)), -(-given.parts // parts))
+    columns = parts * -(-given.extents[0] // REDUCE_BLOCK)
+    return Slices((form, replace(other, cached=True)), (parts * blocks, columns), -(-given.parts // parts))
 
 
 def _same_rows(made: tuple[int, Sequence[int] | None], read: tuple[int, Sequence[int] | None]) -> bool:
