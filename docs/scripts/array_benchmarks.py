@@ -37,6 +37,8 @@ NOTES = {
     "variance_0": "one kernel of 10 to 20 us, and 50 us of Python.",
     "variance_1": "one kernel of 10 to 20 us, and 50 us of Python.",
     "logistic": "20 us of three kernels, and 75 us of Python for twelve operations and a flush. With 20 columns NumPy's own call takes 18 us in all.",
+    "dense_gelu": "the noise of this machine: alone it takes 0.4 ms, 0.27 of BLAS and 0.05 of a kernel. BLAS wants both cores, and where one is taken a call waits for a time slice of 8 ms: samples of NumPy and of ours "
+    "go from 0.3 to 8 ms, and half of one run's and a fifth of the next's do.",
     "convolution": "NumPy's own transforms on one thread (SciPy's for float32, where it is installed and there are 65536 elements), 92% of the time, and a flush between them.",
     "sort": "NumPy's own sort; the difference is the copy of the elements and the machine's noise.",
     "histogram": "NumPy's own histogram up to 65536 elements, and 1e5 is just above: the start of a kernel in two passes.",
@@ -52,7 +54,7 @@ SHARES = {
     "variance_0": "the kernel takes 0.8 ms for float32 (the sum of columns alone takes 0.5: rows lie 16 KB apart, each in a page of its own), and some twenty operations that join the variances of parts take 0.25 ms "
     "of Python, which has been driven out of the cache by 40 MB of data. Tried: the mean of all first, in two passes over memory (1.5 times as long); one pass around the first element (0.7 ms, but 1% off with an "
     "outlier there); shorter parts (no gain); longer ones (1.1 ms).",
-    "variance_1": "as softmax, with less to compute.",
+    "variance_1": "as softmax, with less to compute; `memcpy` of half of 40 or 80 MB is partly one within the 32 MB of cache, and varies by a factor of two from run to run.",
     "logistic": "the matrix is read once: rows and columns are reduced in slices, which takes 0.65 ms for float32; two small kernels and Python for twelve operations take 0.15. Products of NumPy's BLAS, which read the "
     "matrix twice, took 5 to 9 ms, and two kernels one after the other 1.3. Tried: slices of 32 to 512 KB (0.68 to 0.62 ms).",
     "cumsum": "parts are summed and scanned in slices, so that memory is read and written once; scanning 32 elements takes five exchanges between lanes.",
