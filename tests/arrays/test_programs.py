@@ -77,7 +77,9 @@ def run(choices: Choices, length: int) -> None:
 
     def add(a: object, b: object) -> None:
         assert isinstance(b, ag.ndarray), text
-        theirs.append(np.asarray(a))
+        value = np.asarray(a)
+        # new arrays of ours are in C order, so that reshape gives views of them (docs/reference/numpy-differences.md)
+        theirs.append(value.copy("C") if value.base is None and not value.flags.c_contiguous else value)
         ours.append(b)
         assert theirs[-1].shape == b.shape, text
         assert theirs[-1].dtype == b.dtype, text
