@@ -17,9 +17,11 @@ from anygpu.ir.kernel import (
     Array,
     Assign,
     Atomic,
+    Block,
     Body,
     Const,
     Dim,
+    Exit,
     Expr,
     For,
     If,
@@ -110,7 +112,8 @@ class _Hoisting:
         self.copies += 1
         inside = {v.name for s in (loop, *walk(loop.body)) if (v := assigned(s)) is not None} & self.locals
         names = {name: f"{name}.unchecked{self.copies}" for name in inside}
-        (copy,) = rename((loop,), names)
+        labels = {s.label: f"{s.label}.unchecked{self.copies}" for s in walk(loop.body) if isinstance(s, Block)}
+        (copy,) = _relabelled(rename((loop,), names), labels)
         assert isinstance(copy, For)
         return copy
 
@@ -148,6 +151,17 @@ class _Hoisting:
     def not_negative(self, expr: Expr, state: State) -> list[Expr]:
         proven = interval(expr, state, self.found.facts)[0] >= 0
         return [] if proven else [op("ge", expr, integer(0))]
+
+
+def _relabelled(body: Body, labels: Mapping[str, str]) -> Body:
+    """A body with other labels of the blocks in it."""
+    out: list[Stmt] = []
+    for stmt in body:
+        copy = map_bodies(stmt, lambda inner: _relabelled(inner, labels))
+        if isinstance(copy, Block | Exit) and copy.label in labels:
+            copy = replace(copy, label=labels[copy.label])
+        out.append(copy)
+    return tuple(out)
 
 
 def _all(tests: list[Expr]) -> Expr:

@@ -20,6 +20,7 @@ from anygpu.errors import CompileError, InternalError
 from anygpu.ir.interp import interpret
 from anygpu.ir.kernel import For, Kernel, Load, walk
 from anygpu.ir.text import parse_kernel
+from anygpu.ir.verify import verify
 
 ARCHITECTURES = ("sm_90", "gfx942", "gfx1100", "spirv")
 X = np.zeros(64, np.float32)
@@ -346,10 +347,23 @@ def summing(starts, columns, x, y):
     y[row] = total
 
 
+def skipping(starts, columns, x, y):
+    row = ag.grid(1)
+    total = x[0]
+    for k in range(starts[row], starts[row + 1]):
+        if columns[k] > 3:
+            if columns[k] == 7:
+                continue
+            total += x[columns[k] - 3]
+        total += x[columns[k]]
+    y[row] = total
+
+
 def loops_of(function, architecture: str) -> list[list[bool]]:
     """Of each loop in the IR that code is generated from, which of its loads are checked."""
     starts, columns = np.zeros(4, np.int32), np.zeros(64, np.int32)
     kernel, _ = prepare(ir(function, starts, columns, X, np.zeros(3, np.float32)), recipe(architecture).target, DeviceOptions())
+    verify(kernel)
     return [[s.checked for s in walk(loop.body) if isinstance(s, Load)] for loop in walk(kernel.body) if isinstance(loop, For)]
 
 
@@ -358,6 +372,7 @@ def test_loops_that_only_load_run_on_trust_first():
         assert loops_of(summing, architecture) == [[False, False], [True, True]]
     assert loops_of(gathering, "sm_90") == [[False, True], [True, True]]  # it stores: what it did cannot be done again
     assert loops_of(summing, "spirv") == [[False, True], [True, True]]  # there a check asks the sub-group
+    assert len(loops_of(skipping, "sm_90")) == 2  # whose blocks have labels of their own
 
 
 def test_turns_are_counted_beyond_what_len_can_say():
