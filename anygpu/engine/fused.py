@@ -30,7 +30,7 @@ from anygpu.engine.fingerprint import compiler_fingerprint
 from anygpu.engine.fused_device import device_start
 from anygpu.engine.geometry import RANGE_BLOCK
 from anygpu.engine.launch import packer_of
-from anygpu.passes.fusion import REDUCE_BLOCK, Access, Bindings, Form
+from anygpu.passes.fusion import REDUCE_BLOCK, WARP, Access, Bindings, Form
 from anygpu.passes.slices import Slices
 from anygpu.runtime.cpu import CpuKernel, Workspace, give_workspace, take_workspace
 from anygpu.runtime.current import Recorder, current
@@ -46,11 +46,13 @@ def prepared(form: Form, bound: Bindings) -> tuple[Triple, int, tuple[int, ...],
     extents = bound.extents
     if not form.ranged:
         count = math.prod(extents[: form.kept])
-        grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
-        if form.schedule not in ("middle", "block"):  # a warp for each part
-            grid = (-(-bound.parts * count * 32 // REDUCE_BLOCK), 1, 1)
-        if form.schedule in ("tiny", "short"):  # a warp for 32
-            grid = (-(-count // REDUCE_BLOCK), 1, 1)
+        match form.schedule:
+            case "middle" | "block":
+                grid = (bound.parts, count, 1) if form.part else (count, 1, 1)
+            case "tiny" | "short":  # a warp for 32 rows
+                grid = (-(-count // REDUCE_BLOCK), 1, 1)
+            case _:  # a warp for each part
+                grid = (-(-bound.parts * count * WARP // REDUCE_BLOCK), 1, 1)
         block = REDUCE_BLOCK
         tail = (*extents[form.kept :], *extents[: form.kept])
     else:
@@ -219,6 +221,6 @@ def _elements(access: Access, extents: Sequence[int]) -> int:
 def _options(form: Form) -> Options:
     if not form.ranged:
         warp = form.schedule in ("middle", "block", "carried")
-        return Options(False, False, 0, "aligned", 32, form.small, (32 if warp else REDUCE_BLOCK, 1, 1))
+        return Options(False, False, 0, "aligned", 32, form.small, (WARP if warp else REDUCE_BLOCK, 1, 1))
     return Options(False, False, form.kept + (form.part > 0), "aligned", 32, form.small, None)
 

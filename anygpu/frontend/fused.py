@@ -19,7 +19,7 @@ from anygpu.frontend.fused_warps import warp_block
 from anygpu.frontend.parse import Source
 from anygpu.frontend.types import Complex, Scalar
 from anygpu.ir.kernel import Array, Expr, Kernel, Ref, Special, Var
-from anygpu.passes.fusion import CHEAP, Access, Form
+from anygpu.passes.fusion import Access, Form, is_costly
 
 _SCATTERS = {"claim": claim, "winner": winner, "atomic": atomic}
 
@@ -110,7 +110,7 @@ def lower_form(form: Form, warps: bool = False, shuffles: bool = True) -> Kernel
 
 def _is_heavy(form: Form) -> bool:
     """Whether computing an element takes longer than reading it out of the cache: an idle lane would cost more than a stride does."""
-    return bool(form.cuts or form.spread) or any(step[0] == "map" and step[1] not in CHEAP for step in form.steps[: form.epilogue])
+    return bool(form.cuts or form.spread) or any(map(is_costly, form.steps[: form.epilogue]))
 
 
 def _outputs(form: Form) -> list[Access]:

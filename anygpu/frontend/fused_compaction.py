@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from anygpu.dtypes import bool_, int64, uint32
 from anygpu.frontend.fused_reductions import part_of
-from anygpu.frontend.fused_scans import ALL, WARP
+from anygpu.frontend.fused_scans import ALL
 from anygpu.frontend.fused_steps import Emitter, unravel
 from anygpu.frontend.types import leaves
 from anygpu.ir import build
 from anygpu.ir.kernel import Assign, Expr, For, If, Load, Ref, Special, Store, Var, WarpOp
-from anygpu.passes.fusion import REDUCE_BLOCK
+from anygpu.passes.fusion import REDUCE_BLOCK, WARP
 
 
 def compaction(made: Emitter, extents: Sequence[Expr]) -> None:

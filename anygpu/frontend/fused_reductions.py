@@ -10,8 +10,8 @@ from anygpu.dtypes import DType, bool_, dtype_named, float32, int32, int64, plai
 from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Prefetch, Ref, Special, Store, Var
-from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, is_whole, uniform_steps
+from anygpu.ir.kernel import Array, Assign, Barrier, Expr, For, If, Load, Ref, Special, Store, Var
+from anygpu.passes.fusion import REDUCE_BLOCK, Reduction, Stage, uniform_steps
 
 
 def _accumulator(name: str) -> DType:
@@ -38,7 +38,10 @@ def start_of(function: str, dtype: DType) -> bool | int | float:
     raise AssertionError(f"{function} has no start")
 
 
-def starts(made: Emitter) -> list[list[Var]]:
+Accumulators = list[list[Var]]  # of a work-item: the variables of each reduction
+
+
+def starts(made: Emitter) -> Accumulators:
     """Variables for the accumulators of every reduction, each at its start."""
     found = []
     for reduction in made.reductions:
@@ -291,15 +294,13 @@ def _ahead(made: Emitter) -> None:
     if form.schedule != "serial" or form.cached:
         return
     again = bool(form.cuts) and made.turn + 1 == len(form.stages)
-    read = {int(str(step[1])) for step in (form.steps[n] for n in made.stage.steps) if step[0] == "load"}
-    for n in sorted(read):
-        access, name = form.loads[n], made.loads[n].name
-        if not is_whole(access, form.kept) or access.walk[form.kept - 1] != "1" or access.computed:
+    read = {made.loads[int(str(step[1]))].name for step in (form.steps[n] for n in made.stage.steps) if step[0] == "load"}
+    for array, access in made.whole_loads():
+        if array.name not in read or access.walk[form.kept - 1] != "1":
             continue
         for axis, distance, masked in [(len(here) - 1, AHEAD, True), *([(form.kept - 1, STRIP, False)] if again else [])]:
-            made.index = [build.op("add", at, build.integer(distance)) if k == axis else at for k, at in enumerate(here)]
-            made.scope.emit(Prefetch(name, (made.position(access, name),), masked))
-    made.index = here
+            moved = [build.op("add", at, build.integer(distance)) if k == axis else at for k, at in enumerate(here)]
+            made.prefetch(array, access, moved, masked)
 
 
 def part_of(made: Emitter, at: Expr, length: Expr) -> tuple[Expr, Expr]:

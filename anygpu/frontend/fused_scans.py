@@ -10,9 +10,8 @@ from anygpu.frontend.fused_steps import Emitter, apply, ravel, unravel
 from anygpu.frontend.types import Value, leaves
 from anygpu.ir import build
 from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Var, WarpOp
-from anygpu.passes.fusion import REDUCE_BLOCK
+from anygpu.passes.fusion import REDUCE_BLOCK, WARP
 
-WARP = 32
 ALL = (1 << WARP) - 1
 
 

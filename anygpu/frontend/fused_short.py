@@ -12,15 +12,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from anygpu.dtypes import DType, int64, plain_fields
-from anygpu.frontend.fused_reductions import Code, Schedule, advance, combine, given, in_order, in_stages, is_counted, starts, value_of
-from anygpu.frontend.fused_scans import WARP, shuffle
+from anygpu.frontend.fused_reductions import (
+    Accumulators,
+    Code,
+    Schedule,
+    advance,
+    combine,
+    given,
+    in_order,
+    in_stages,
+    is_counted,
+    starts,
+    value_of,
+)
+from anygpu.frontend.fused_scans import shuffle
 from anygpu.frontend.fused_steps import Emitter, unravel
 from anygpu.frontend.types import Value, leaves
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Prefetch, Ref, Special, Store, Var
-from anygpu.passes.fusion import REDUCE_BLOCK, SHORT_LENGTH, Reduction, is_whole, uniform_steps
+from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Store, Var
+from anygpu.passes.fusion import REDUCE_BLOCK, SHORT_LENGTH, WARP, Reduction, uniform_steps
 
-Accumulators = list[list[Var]]  # of a work-item: the variables of each reduction
 TOGETHER = 4  # rows that are combined in pairs
 AHEAD = 128  # rows
 
@@ -218,14 +229,10 @@ class _Rows:
         form, made = self.made.form, self.made
         if self.made.stage.reductions != form.stages[0].reductions:
             return
-        before = made.index
         for row in rows:
-            at = self.scope.pin(build.op("add", row, build.integer(AHEAD)))
-            made.index = self.at_row(at)
-            for n, access in enumerate(form.loads):
-                if is_whole(access, form.kept) and not access.computed:
-                    self.scope.emit(Prefetch(made.loads[n].name, (made.position(access, made.loads[n].name),)))
-        made.index = before
+            at = self.at_row(self.scope.pin(build.op("add", row, build.integer(AHEAD))))
+            for array, access in made.whole_loads():
+                made.prefetch(array, access, at)
 
 
 def _of_lane(made: Emitter, value: Value, lane: Expr) -> Value:

@@ -19,8 +19,8 @@ from anygpu.frontend.context import Scope
 from anygpu.frontend.functions import FUNCTIONS
 from anygpu.frontend.types import Complex, Scalar, Value, leaves
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Expr, Load, Ref, Store
-from anygpu.passes.fusion import Access, Form, Reduction, Stage
+from anygpu.ir.kernel import Array, Expr, Load, Prefetch, Ref, Store
+from anygpu.passes.fusion import Access, Form, Reduction, Stage, is_whole
 
 _NODE = ast.Pass(lineno=1, col_offset=0)
 _BOOL_LOOPS = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and", "absolute": "positive",
@@ -113,6 +113,17 @@ class Emitter:
             self.scope.emit(Load(var, array.name, (at,), n, False))
             found.append(Ref(var))
         return Complex(found[0], found[1]) if len(found) == 2 else Scalar(found[0])
+
+    def prefetch(self, array: Array, access: Access, index: Sequence[Expr], masked: bool = False, write: bool = False) -> None:
+        """Ask for the element of an access at another index."""
+        here, self.index = self.index, list(index)
+        self.scope.emit(Prefetch(array.name, (self.position(access, array.name),), masked, write))
+        self.index = here
+
+    def whole_loads(self) -> list[tuple[Array, Access]]:
+        """What is loaded of arrays with other elements for each row, where no step says."""
+        form = self.form
+        return [(self.loads[n], access) for n, access in enumerate(form.loads) if is_whole(access, form.kept) and not access.computed]
 
     def store(self, array: Array, access: Access, value: Value) -> None:
         at = self.scope.pin(self.position(access, array.name))

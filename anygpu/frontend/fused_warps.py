@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from anygpu.dtypes import bool_, int64, plain_fields, uint32
 from anygpu.frontend.fused_reductions import (
+    Accumulators,
     Code,
     Row,
     Schedule,
@@ -25,17 +26,16 @@ from anygpu.frontend.fused_reductions import (
     starts,
     take,
 )
-from anygpu.frontend.fused_scans import ALL, WARP, shuffle
+from anygpu.frontend.fused_scans import ALL, shuffle
 from anygpu.frontend.fused_steps import Emitter, unravel
 from anygpu.ir import build
-from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Prefetch, Ref, Special, Stmt, Store, Var, WarpOp
-from anygpu.passes.fusion import CHEAP, REDUCE_BLOCK, Reduction, is_whole
+from anygpu.ir.kernel import Array, Assign, Expr, For, If, Load, Ref, Special, Stmt, Store, Var, WarpOp
+from anygpu.passes.fusion import REDUCE_BLOCK, WARP, Reduction, is_costly
 
 ITEMS = REDUCE_BLOCK // WARP  # work-items of a block that a lane stands for
 CANDIDATES = 32  # bytes of the values that a lane compares before it asks whether one is better
 MOST_STEPS = 16  # longer bodies are not repeated for each work-item
 
-Accumulators = list[list[Var]]  # of a work-item: the variables of each reduction
 
 
 def warp_block(made: Emitter, reduced: Sequence[Expr], kept: Sequence[Expr]) -> None:
@@ -100,23 +100,19 @@ def _ahead(made: Emitter, row: Row, kept: Sequence[Expr]) -> Code:
     if form.part:
         return lambda place: None
     following = unravel(scope, scope.pin(build.op("add", Special("block", 0), build.integer(1))), kept)
-    reads = [(made.loads[n], access) for n, access in enumerate(form.loads) if is_whole(access, form.kept) and not access.computed]
+    reads = made.whole_loads()
     writes = [(made.outputs[n], form.outputs[n][1]) for n in form.spread]
     turns = len(form.stages) + bool(writes)
     reading = max(1, turns - 2) if writes else turns - 1
 
     def ahead(place: Expr) -> None:
-        here = made.index
         at = unravel(scope, place, row.extents)
         if made.turn == reading:
-            made.index = [*following, *at]
             for array, access in reads:
-                scope.emit(Prefetch(array.name, (made.position(access, array.name),)))
+                made.prefetch(array, access, [*following, *at])
         if made.turn == 0:
-            made.index = [*here, *at]
             for array, access in writes:
-                scope.emit(Prefetch(array.name, (made.position(access, array.name),), write=True))
-        made.index = here
+                made.prefetch(array, access, [*made.index, *at], write=True)
 
     return ahead
 
@@ -124,7 +120,7 @@ def _ahead(made: Emitter, row: Row, kept: Sequence[Expr]) -> Code:
 def _is_long(made: Emitter) -> bool:
     """Whether an element takes so many steps that the code for it is not repeated."""
     steps = [step for n in made.stage.steps if (step := made.form.steps[n])[0] == "map"]
-    return len(steps) > MOST_STEPS or any(step[1] not in CHEAP for step in steps)
+    return len(steps) > MOST_STEPS or any(map(is_costly, steps))
 
 
 Step = Callable[[Accumulators, Expr], None]

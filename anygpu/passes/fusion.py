@@ -161,7 +161,7 @@ def map_form(tracer: Tracer, results: Sequence[int], roots: Sequence[Node], plac
 # The one order in which reductions combine, on every device: parts of so many elements (of a block) or rows (of a work-item), and then
 # the parts.
 BLOCK_PART, SERIAL_PART = 8192, 256
-REDUCE_BLOCK = 256  # work-items that reduce together
+REDUCE_BLOCK, WARP = 256, 32  # work-items that reduce together, and lanes that exchange values
 ARGUMENT = ("argmin", "argmax")  # reductions that say where a value is
 # Functions that are rather computed again than stored.
 CHEAP = frozenset((
@@ -170,6 +170,11 @@ CHEAP = frozenset((
     "bitwise_xor", "invert", "square", "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isfinite", "isinf", "signbit",
     "copysign", "positive", "left_shift", "right_shift",
 ))  # fmt: skip
+
+
+def is_costly(step: Step) -> bool:
+    """Whether a step of a form is rather not computed again."""
+    return step[0] == "map" and step[1] not in CHEAP
 
 
 def part_length(schedule: str, inner: Shape) -> int | None:

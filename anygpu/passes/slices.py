@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from anygpu.dtypes import dtype_named
-from anygpu.passes.fusion import REDUCE_BLOCK, SERIAL_PART, Bindings, Form, is_once
+from anygpu.passes.fusion import REDUCE_BLOCK, SERIAL_PART, WARP, Bindings, Form, is_once
 from anygpu.passes.scans import ROW_PART
 
-WARP = 32
 WORTH_BYTES = 4 << 20  # smaller arrays stay in the cache from one kernel to the next
 SLICE_BYTES = 256 << 10  # of the shared array: what stays in a core's own cache
 

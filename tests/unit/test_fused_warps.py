@@ -12,16 +12,25 @@ import anygpu as ag
 from anygpu.engine.compile import run_passes
 from anygpu.engine.fused import prepared
 from anygpu.frontend.fused import lower_form
-from anygpu.frontend.fused_warps import ITEMS, WARP
+from anygpu.frontend.fused_warps import ITEMS
 from anygpu.ir.graph import Node
 from anygpu.ir.interp import interpret
 from anygpu.ir.kernel import Barrier, WarpOp, walk
-from anygpu.passes.fusion import REDUCE_BLOCK, Reducing, reduce_form
+from anygpu.passes.fusion import REDUCE_BLOCK, WARP, Bindings, Form, Reducing, reduce_form
 
 FUNCTIONS: dict[str, Sequence[str]] = {
     "add": ["add"], "multiply": ["multiply"], "maximum": ["maximum"], "argmax": ["argmax"], "several": ["add", "argmin", "argmax"],
 }  # fmt: skip
 OPERANDS: dict[str, Callable[[ag.ndarray], ag.ndarray]] = {"loaded": lambda v: v, "computed": lambda v: np.exp(v) - v}
+
+
+def reduced_by(value: Node, names: Sequence[str], dtypes: Sequence[str]) -> tuple[Form, Bindings]:
+    """The kernel that reduces rows by functions."""
+    rows = value.shape[0]
+    reducing = [Reducing(name, value, dtype) for name, dtype in zip(names, dtypes, strict=True)]
+    outputs = [ag.zeros(rows, dtype) for dtype in dtypes]
+    nodes = [Node("reduce", (value,), (r.function, (1,)), (rows,), ag.zeros(1, r.dtype)._node().dtype) for r in reducing]
+    return reduce_form(reducing, (1,), nodes, nodes, [out._computed() for out in outputs])
 
 
 @pytest.mark.parametrize("length", [33, 100, 256, 700, 2 * 256 + 32])
@@ -35,12 +44,9 @@ def test_order_is_the_blocks(functions: str, operand: str, length: int) -> None:
     value = OPERANDS[operand](ag.array(x))._node()
     names = FUNCTIONS[functions]
     dtypes = ["int64" if name.startswith("arg") else "float32" for name in names]
-    reducing = [Reducing(name, value, dtype) for name, dtype in zip(names, dtypes, strict=True)]
     found = []
     for warps in (False, True):
-        outputs = [ag.zeros(3, dtype) for dtype in dtypes]
-        nodes = [Node("reduce", (value,), (r.function, (1,)), (3,), ag.zeros(1, r.dtype)._node().dtype) for r in reducing]
-        form, bound = reduce_form(reducing, (1,), nodes, nodes, [out._computed() for out in outputs])
+        form, bound = reduced_by(value, names, dtypes)
         assert form.schedule == ("middle" if length <= REDUCE_BLOCK else "block")
         kernel = run_passes(lower_form(form, warps))
         assert any(isinstance(stmt, Barrier) for stmt in walk(kernel.body)) is not warps
@@ -66,12 +72,9 @@ def test_a_work_item_reduces_short_rows_as_a_warp_does(functions: str, operand: 
     value = OPERANDS[operand](ag.array(x))._node()
     names = FUNCTIONS[functions]
     dtypes = ["int64" if name.startswith("arg") else "float32" for name in names]
-    reducing = [Reducing(name, value, dtype) for name, dtype in zip(names, dtypes, strict=True)]
     found = []
     for lanes in (False, True):
-        outputs = [ag.zeros(rows, dtype) for dtype in dtypes]
-        nodes = [Node("reduce", (value,), (r.function, (1,)), (rows,), ag.zeros(1, r.dtype)._node().dtype) for r in reducing]
-        form, bound = reduce_form(reducing, (1,), nodes, nodes, [out._computed() for out in outputs])
+        form, bound = reduced_by(value, names, dtypes)
         assert form.schedule == ("tiny" if length <= 8 else "short")
         kernel = run_passes(lower_form(replace(form, schedule="short"), shuffles=lanes))
         assert any(isinstance(stmt, WarpOp) for stmt in walk(kernel.body)) is lanes

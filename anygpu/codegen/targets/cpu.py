@@ -7,7 +7,7 @@ every barrier, with its frame in the worker's arena.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -136,17 +136,17 @@ class Emission:
         self.plan = plan_regions(self.kernel) if barriers else None
         self.memories: dict[str, Memory] = {}
         self.sites: list[Site] = []
-        self._build(width, self.special_shapes)
+        self._build()
         self.words: dict[str, str] = {}
         self.scalars: list[tuple[Var, str]] = []
         self.linear_block = self.first_thread = self.sync_base = self.phase = ""
 
-    def _build(self, width: int, special_shapes: dict[tuple[str, int], Shape]) -> None:
-        """The emitters of a strip of ``width`` lanes; of width 1, where nothing varies and all code is scalar."""
-        shapes = uniformity(self.kernel, special_shapes)
-        machine = Machine(width, self.options.mask_bits)
+    def _build(self) -> None:
+        """The emitters of a strip; of one lane, where nothing varies and all code is scalar."""
+        shapes = uniformity(self.kernel, self.special_shapes)
+        machine = Machine(self.options.width, self.options.mask_bits)
         self.values = LaneValues(self.w, machine, shapes, frozenset(single_assignment_locals(self.kernel)))
-        self.values.special_shapes = special_shapes
+        self.values.special_shapes = self.special_shapes
         self.values.found = self.found
         self.memory = MemoryAccess(
             self.values, self.memories, self, self.sites, self.options.small, self.options.bounds_check, from_memory(self.kernel)
@@ -328,9 +328,13 @@ class Emission:
         self.memory.zeros = "@zeros"
         self.values.parameters = {var.name: Lanes(var.dtype, text, UNIFORM) for var, text in self.scalars}
 
-    def strip_body(self, body: Body, mask: Mask) -> None:
+    def strip_body(self, body: Body, mask: Mask, guards: Sequence[tuple[Body, Expr]] = ()) -> None:
+        """A body under a mask, and under those of guards around it."""
         start = len(self.w.lines)
         self.prepare()
+        for prologue, cond in guards:
+            self.spmd.body(prologue, mask)
+            mask = self.values.mask_and(mask, self.values.condition(cond))
         self.spmd.body(body, mask)
         self.w.lines[start:start] = self.values.initial  # every variable of a strip starts as zero
         if self.w.terminated:
@@ -412,22 +416,13 @@ class Emission:
         memories = dict(self.memories)
         self.w = Writer(self.module)
         self.words, self.scalars = {}, []
-        self._build(self.options.width, self.special_shapes)
+        self._build()
         self.load_words(self.w.entry)
         self.declare_arrays("%arena", self.options.width)
         self.linear_block, self.first_thread = "%linear", "%first"
         x = Lanes(int64, "%tx", Shape(1))
         self.define_positions(("%bx", "%by", "%bz"), [x, Lanes(int64, "%ty", UNIFORM), Lanes(int64, "%tz", UNIFORM)])
-        start = len(self.w.lines)
-        self.prepare()
-        mask: Mask = None
-        for prologue, cond in guards:
-            self.spmd.body(prologue, mask)
-            mask = self.values.mask_and(mask, self.values.condition(cond))
-        self.spmd.body(body, mask)
-        self.w.lines[start:start] = self.values.initial
-        if self.w.terminated:
-            self.w.block(self.w.fresh("after"))
+        self.strip_body(body, None, guards)
         self.w.do("ret void")
         parameters = ", ".join(f"i64 {name}" for name in ("%linear", "%bx", "%by", "%bz", "%tx", "%ty", "%tz", "%first"))
         self.module.definitions["@some_lanes"] = (
